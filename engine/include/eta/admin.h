@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Commands between the kernel agent and an engine core: the slow "registers" of the card.
+ *
+ * Two rte_rings per core of fixed elements (rte_ring_create_elem, esize sizeof(struct eta_admin_msg)): commands KA -> engine, answers and
+ * notices engine -> KA; and two of mbuf pointers: punted frames engine -> KA, injected frames KA -> engine. Both ends are threads of etad, so
+ * pointers may travel; KA keeps what it points to alive until the engine's ADMIN_DONE with the same cookie. A core takes at most
+ * ETA_ADMIN_BURST commands per loop. The answer ring is never full: KA has at most its size of commands outstanding, and notices
+ * are levels kept in the engine until there is room.
+ *
+ * Only KA writes the tables of addresses, routes and neighbours; each core has its own copy (shared nothing).
+ */
+#ifndef ETA_ADMIN_H
+#define ETA_ADMIN_H
+
+#include <eta/abi.h>
+#include <eta/status.h>
+
+#define ETA_ADMIN_RING 1024u
+#define ETA_ADMIN_BURST 16u
+
+enum eta_admin_op {
+	/* KA -> engine; each answered by ADMIN_DONE */
+	ETA_ADMIN_SESSION_ADD = 1, /* session */
+	ETA_ADMIN_SESSION_DEL,     /* session; orderly != 0: FIN, else RST. DONE when the engine refers to nothing of it any more */
+	ETA_ADMIN_SEG_ADD,         /* seg */
+	ETA_ADMIN_RING_ADD,        /* ring */
+	ETA_ADMIN_LISTEN,          /* dti */
+	ETA_ADMIN_BIND,            /* dti: authorise the local address for CONNECT */
+	ETA_ADMIN_CLOSE,           /* dti: its last holder is gone */
+	ETA_ADMIN_ADDR_SET,        /* addr */
+	ETA_ADMIN_ROUTE_SET,       /* route */
+	ETA_ADMIN_NEIGH_SET,       /* neigh */
+	ETA_ADMIN_LINK_SET,        /* link */
+	ETA_ADMIN_DUMP,            /* dump: fill rows of contexts */
+	ETA_ADMIN_STOP,            /* leave core_run() after flushing */
+	/* engine -> KA */
+	ETA_ADMIN_DONE = 64,       /* cookie, status */
+	ETA_ADMIN_NEIGH_WANT,      /* neigh: resolve this next hop */
+	ETA_ADMIN_NEIGH_CONFIRM,   /* neigh: still in use and answering */
+	ETA_ADMIN_SEG_WANT,        /* session needs receive memory */
+	ETA_ADMIN_TUPLE_ADD,       /* tuple the engine owns outside its ranges (explicitly bound): drop it in the kernel */
+	ETA_ADMIN_TUPLE_DEL,
+	ETA_ADMIN_DTI_DEAD,        /* a hostile or broken DTI was killed: for the log */
+};
+
+struct eta_admin_msg {
+	uint16_t op;
+	uint16_t status;
+	uint32_t session; /* session number, where one is concerned */
+	uint64_t cookie;  /* KA's, returned in DONE */
+	union {
+		struct {
+			uint32_t orderly;
+			uint32_t dtis_max;
+			uint32_t rcv_bytes_max; /* quota of receive memory */
+			uint32_t inherited_n;
+			uint32_t inherited[15]; /* session numbers, as in the attach reply */
+			uint32_t uid;
+			int32_t pid;
+			int32_t kick_fd;
+		} session_add;
+		struct {
+			uint8_t seg, kind, core, pad;
+			uint32_t dti_off, dti_first, dti_n, meta_off, chunk_off, chunk_pages;
+			uint8_t *base; /* etad's mapping: read-only for AL segments */
+			uint64_t bytes;
+		} seg;
+		struct {
+			uint16_t ring;
+			uint8_t seg_al, seg_en;
+			uint32_t doorbell_n, doorbell_off, doorbell_credit_off;
+			uint32_t event_n, event_off, event_credit_off;
+			int32_t wake_fd; /* write end of the wake pipe, O_NONBLOCK; closed by KA after SESSION_DEL is done */
+		} ring;
+		struct {
+			uint32_t dti; /* index in session's space */
+			uint16_t gen;
+			uint16_t lport_be;
+			uint8_t laddr[16];
+			uint32_t backlog;
+			uint32_t flags; /* ETA_BIND_* of ctl.h */
+		} dti;
+		struct {
+			uint8_t addr[16];
+			uint8_t prefix_len; /* of the subnet, v4: 0..32, v6: 0..128 */
+			uint8_t port, is_del, is_loopback;
+		} addr;
+		struct {
+			uint8_t dst[16];
+			uint8_t gw[16];    /* any = on link */
+			uint8_t src[16];   /* preferred source, any = choose by address selection */
+			uint8_t prefix_len; /* v4: 0..32, v6: 0..128 */
+			uint8_t is_v4, port, is_del;
+			uint8_t is_elsewhere; /* through an interface that no port serves: the kernel's */
+			uint32_t metric, mtu;
+		} route;
+		struct {
+			uint8_t addr[16];
+			uint8_t mac[6];
+			uint8_t port, is_del; /* del or failed: frames that wait are dropped, connects fail UNREACHABLE */
+		} neigh;
+		struct {
+			uint8_t port, up;
+			uint16_t mtu;
+			uint8_t mac[6];
+		} link;
+		struct {
+			struct eta_ctx_row *rows; /* [n], KA's memory */
+			uint32_t first, n;        /* context indices; answer: first = next index or UINT32_MAX at the end, n = rows filled */
+		} dump;
+		struct {
+			uint8_t laddr[16], raddr[16];
+			uint16_t lport_be, rport_be;
+		} tuple;
+	};
+};
+ETA_ASSERT_SIZE(struct eta_admin_msg, 120);
+
+/* One connection for `etactl show connections`. */
+struct eta_ctx_row {
+	uint8_t laddr[16], raddr[16];
+	uint16_t lport_be, rport_be;
+	uint8_t tcp_state; /* RFC 9293, numbered as Linux's TCP_* */
+	uint8_t has_dti;
+	uint16_t mss;
+	uint32_t session, dti;
+	uint32_t ctx_idx;
+	uint32_t rcv_queue_bytes, snd_queue_bytes;
+	uint32_t cwnd_bytes, ssthresh_bytes, srtt_us, rttvar_us, rto_us;
+	uint32_t snd_wnd_bytes, rcv_wnd_bytes;
+	uint32_t retrans_n, retrans_bytes, unacked_bytes;
+	uint64_t tx_bytes, rx_bytes;
+	char cc[16];
+};
+
+#endif
