@@ -115,7 +115,7 @@ struct eta_admin_msg {
 		} tuple;
 	};
 };
-ETA_ASSERT_SIZE(struct eta_admin_msg, 120);
+ETA_ASSERT_SIZE(struct eta_admin_msg, 104);
 
 /* One connection for `etactl show connections`. */
 struct eta_ctx_row {

@@ -167,8 +167,8 @@ struct eta_dti_al {
 	uint16_t maxseg;           /* TCP_MAXSEG, 0 = from path */
 	uint16_t linger2_s;        /* FIN-WAIT-2 time, 0 = default */
 	uint32_t notsent_lowat;    /* 0 = none */
-	uint64_t cookie;           /* of the application (native interface) or AL; the engine ignores it */
 	uint32_t pad2;
+	uint64_t cookie;           /* of the application (native interface) or AL; the engine ignores it */
 };
 ETA_ASSERT_SIZE(struct eta_dti_al, 2 * ETA_CACHELINE);
 ETA_ASSERT_LINE(struct eta_dti_al, raddr, 1);
