@@ -107,7 +107,7 @@ static inline void eta_pause(void)
 
 /*
  * Cumulative counters run modulo 2^32 and are compared by signed difference, so they stay comparable while the two are
- * less than 2 GiB apart (buffers are 4 MiB at most).
+ * less than 2 GiB apart (a stream holds 8 MiB at most; a counter farther off than the rules allow is stale, not judged).
  */
 static inline int eta_counter_after(uint32_t a, uint32_t b)
 {

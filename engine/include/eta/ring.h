@@ -38,7 +38,7 @@ ETA_ASSERT_SIZE(struct eta_ring_slot, 32);
 /* The consumer's line of a ring. */
 struct eta_ring_credit {
 	uint32_t head;  /* Entries taken so far, modulo 2^32. Published at least once per quarter lap. */
-	uint32_t armed; /* Events only: 1 = the consumer is about to sleep, wake it (dti.h, "Sleeping"). */
+	uint32_t armed; /* Events only: 0 = awake, else the number of this arming, never the same twice running (dti.h, SLEEPING). */
 	uint32_t pad[14];
 };
 ETA_ASSERT_SIZE(struct eta_ring_credit, ETA_CACHELINE);
