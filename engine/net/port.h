@@ -27,6 +27,7 @@
 #define PORT_CAP_MULTI_SEG 0x04u
 #define PORT_CAP_LRO 0x08u      /* may deliver superframes */
 #define PORT_CAP_EXTBUF 0x10u   /* sends external-buffer mbufs correctly */
+#define PORT_CAP_TX_SYNC 0x20u  /* tx_burst() returns only after the bytes have left the mbufs: they may point into memory of others */
 
 struct port_stats {
 	uint64_t rx_frames, rx_bytes, rx_dropped, rx_truncated;
@@ -58,11 +59,13 @@ struct port_ops {
 	int (*sleep_fd)(struct port *port);
 	/* May block no longer than @us waiting for nothing: not provided by most. Frees everything. Context: cold. */
 	void (*close)(struct port *port);
+	/* Brings port->stats up to date with counters of the device (NULL: they always are). Context: cold, the owning core or KA. */
+	void (*stats_update)(struct port *port);
 };
 
 /**
  * port_open() - Open a port by its configured name.
- * @spec:  "dpdk:<devargs>", or "packet:<ifname>".
+ * @spec:  "dpdk:<devargs>", or "packet:<ifname>[,own][,nogro][,big=N][,small=N]" (see port_packet).
  * @socket_id: NUMA node for its pools.
  * @err:   [@err_len] receives one line on failure: what failed, and what to do.
  *
