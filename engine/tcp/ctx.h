@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The TCP context: everything that TCP knows of one connection, as 512 bytes of numbers.
+ *
+ * No pointers: a context can be copied, moved to another core or written to a file (DESIGN, invariant 3). Index 0 of every
+ * table means "none", so an all-zero context refers to nothing. Bytes are not here: they lie in the DTI, named by stream offset.
+ * Fields are grouped by the moment they are touched, one cache line a group.
+ *
+ * Only engine/tcp writes it. Others may read what the accessors below and tcp_ctx_info() give, and ctx->idx, ctx->state.
+ *
+ * Times: *_ms are ticks of now_us / 1000 modulo 2^32, 0 in a deadline = not armed; *_us32 are now_us modulo 2^32.
+ */
+#ifndef ENGINE_TCP_CTX_H
+#define ENGINE_TCP_CTX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <eta/abi.h>
+
+/* RFC 9293 3.3.2, numbered as Linux's TCP_* so that TCP_INFO needs no table. 0 = the context is unused. */
+enum tcp_state {
+	TCP_STATE_UNUSED = 0,
+	TCP_STATE_ESTABLISHED = 1,
+	TCP_STATE_SYN_SENT = 2,
+	TCP_STATE_SYN_RECEIVED = 3,
+	TCP_STATE_FIN_WAIT_1 = 4,
+	TCP_STATE_FIN_WAIT_2 = 5,
+	TCP_STATE_TIME_WAIT = 6,
+	TCP_STATE_CLOSED = 7,
+	TCP_STATE_CLOSE_WAIT = 8,
+	TCP_STATE_LAST_ACK = 9,
+	TCP_STATE_LISTEN = 10,
+	TCP_STATE_CLOSING = 11,
+};
+#define TCP_STATES_N 12
+
+/* Loss recovery, numbered as Linux's tcpi_ca_state. 1 (disorder) and 2 (CWR) are not used. */
+enum tcp_loss_state {
+	TCP_LOSS_OPEN = 0,
+	TCP_LOSS_RECOVERY = 3, /* fast recovery, RFC 6675 or RFC 6582 */
+	TCP_LOSS_RTO = 4,      /* after a retransmission timeout, until `recover` is acknowledged */
+};
+
+/* ctx->flags */
+#define TCP_CTX_TS 0x00000001u          /* timestamps on (RFC 7323) */
+#define TCP_CTX_SACK 0x00000002u        /* SACK on (RFC 2018) */
+#define TCP_CTX_WSCALE 0x00000004u      /* both sides sent window scale */
+#define TCP_CTX_PASSIVE 0x00000008u     /* came from LISTEN */
+#define TCP_CTX_USER 0x00000010u        /* tcp_up_closed() is still owed */
+#define TCP_CTX_FIN_QUEUED 0x00000020u  /* FIN stands at snd_tail */
+#define TCP_CTX_FIN_SENT 0x00000040u    /* at least once; snd_nxt counts it */
+#define TCP_CTX_FIN_RCVD 0x00000080u    /* rcv_nxt counts the peer's FIN */
+#define TCP_CTX_RD_CLOSED 0x00000100u   /* tcp_close(): the user reads no more, new data is answered by RST */
+#define TCP_CTX_ACK_NOW 0x00000200u     /* an ACK leaves at the next flush */
+#define TCP_CTX_ACK_OWED 0x00000400u    /* an ACK is due by delack_at_ms, or rides on data */
+#define TCP_CTX_PINGPONG 0x00000800u    /* interactive: answers follow requests, ACKs may ride */
+#define TCP_CTX_NODELAY 0x00001000u
+#define TCP_CTX_CORK 0x00002000u
+#define TCP_CTX_KEEPALIVE 0x00004000u
+#define TCP_CTX_QUICKACK 0x00008000u    /* user wants every segment acknowledged at once */
+#define TCP_CTX_OUTPUT 0x00010000u      /* output is due at the next flush */
+#define TCP_CTX_LISTED 0x00020000u      /* on the flush list */
+#define TCP_CTX_PERSIST 0x00040000u     /* rtx_at_ms is the persist timer (zero-window probes) */
+#define TCP_CTX_PROBED 0x00080000u      /* snd_nxt counts one octet sent into a closed window */
+#define TCP_CTX_RTT_TIMING 0x00100000u  /* rtt_seq, rtt_start_us32 are valid */
+#define TCP_CTX_SYN_RTX 0x00200000u     /* SYN or SYN-ACK was sent more than once */
+#define TCP_CTX_URG_RCVD 0x00400000u    /* rcv_up is valid */
+#define TCP_CTX_URG_SENT 0x00800000u    /* snd_up is valid */
+#define TCP_CTX_CWND_LIMITED 0x01000000u /* output stopped at cwnd, see cwnd_lim_seq */
+#define TCP_CTX_RTX_ONE 0x02000000u     /* send one segment at snd_una regardless of cwnd (fast retransmit, partial ACK) */
+#define TCP_CTX_ZERO_WND 0x04000000u    /* the last window we sent was zero */
+#define TCP_CTX_RESCUED 0x08000000u     /* rescue retransmission of this recovery is spent (RFC 6675 5, rule 4) */
+#define TCP_CTX_DRS_SEEN 0x10000000u    /* receive RTT and space measurement have started */
+
+#define TCP_CTX_CC_WORDS 8
+#define TCP_CTX_BYTES_HALF (4u << 20) /* half of the largest buffer */
+
+struct tcp_ctx {
+	/* line 0: every received segment, every sent segment */
+	uint32_t idx;          /* index in every per-context table of the core, >= 1. Written by the engine. */
+	uint32_t flags;        /* TCP_CTX_* */
+	uint8_t state;         /* enum tcp_state */
+	uint8_t loss_state;    /* enum tcp_loss_state */
+	uint8_t snd_wscale;    /* shift of windows we receive */
+	uint8_t rcv_wscale;    /* shift of windows we send */
+	uint32_t rcv_nxt;      /* RCV.NXT */
+	uint32_t rcv_adv;      /* right edge of the largest window ever advertised; never moves left */
+	uint32_t rcv_acked;    /* rcv_nxt of the last segment sent (Last.ACK.sent) */
+	uint32_t ts_recent;    /* TS.Recent */
+	uint32_t snd_una;      /* SND.UNA */
+	uint32_t snd_nxt;      /* SND.NXT = highest sent + 1; moves back only to take back a window probe */
+	uint32_t snd_wnd;      /* SND.WND in bytes */
+	uint32_t snd_wl1;      /* SND.WL1 */
+	uint32_t snd_wl2;      /* SND.WL2 */
+	uint32_t snd_tail;     /* seq after the last byte the user queued; FIN stands here */
+	uint16_t rcv_mss;      /* estimate of the peer's segment size, for "every second full segment" */
+	uint8_t quick_n;       /* segments still to be acknowledged at once */
+	uint8_t dupacks;       /* consecutive duplicate ACKs */
+	uint32_t ooo_ext;      /* extension with out-of-order ranges, 0 = none */
+	uint32_t rx_last_ms;   /* last acceptable segment */
+
+	/* line 1: sending and timers */
+	uint32_t iss;          /* ISS */
+	uint32_t irs;          /* IRS */
+	uint32_t cwnd;         /* bytes */
+	uint32_t ssthresh;     /* bytes */
+	uint16_t mss;          /* payload of a full segment with the usual options (timestamps) */
+	uint16_t mss_base;     /* the same without options: min(peer's MSS, path, user's) */
+	uint32_t ts_off;       /* random offset of our timestamp clock */
+	uint32_t rtx_at_ms;    /* deadline: retransmission, or persist */
+	uint32_t delack_at_ms; /* deadline: delayed ACK */
+	uint32_t xmit_at_ms;   /* deadline: try output again (port was full; pacing's place) */
+	uint32_t long_at_ms;   /* deadline: keepalive, FIN-WAIT-2, or TIME-WAIT, by state */
+	uint32_t wheel_at_ms;  /* when the wheel will look at us: never later than the earliest deadline */
+	uint16_t wheel_slot;   /* slot + 1, 0 = not in the wheel */
+	uint8_t backoff_n;     /* timeouts since the last progress: rto << backoff_n */
+	uint8_t probes_n;      /* keepalive or window probes without answer */
+	uint32_t flush_next;   /* flush list */
+	uint32_t flush_prev;
+	uint32_t tx_last_ms;   /* last data sent */
+	uint32_t cwnd_lim_seq; /* snd_nxt when output last stopped at cwnd */
+
+	/* line 2: acknowledgements */
+	uint32_t rtt_seq;        /* the timed segment ends here */
+	uint32_t rtt_start_us32;
+	uint32_t srtt_us;        /* 0 = no sample yet */
+	uint32_t rttvar_us;
+	uint32_t rtt_min_us;
+	uint32_t rto_us;         /* without backoff */
+	uint32_t snd_wnd_max;    /* largest window ever offered (sender SWS) */
+	uint32_t rtx_first_ms;   /* when the oldest unanswered byte first timed out or was probed, 0 = none */
+	uint32_t wheel_next;
+	uint32_t wheel_prev;
+	uint32_t sack_ext;       /* extension with the SACK scoreboard, 0 = none */
+	uint32_t recover;        /* RFC 6582 recover, RFC 6675 RecoveryPoint; also where an RTO's repair ends */
+	uint32_t high_rxt;       /* RFC 6675 HighRxt: retransmitted up to here */
+	uint32_t lost_edge;      /* unSACKed bytes before this are deemed lost */
+	uint32_t sacked_bytes;   /* SACKed beyond snd_una */
+	uint32_t rtx_out_bytes;  /* without SACK: segments the dup ACKs say have left, in bytes (window inflation) */
+
+	/* line 3: congestion control's own */
+	uint64_t cc_state[TCP_CTX_CC_WORDS];
+
+	/* line 4: receive side, beyond the fast path */
+	uint32_t rcv_head;        /* seq: the user has consumed up to here */
+	uint32_t rcv_up;          /* RCV.UP */
+	uint32_t snd_up;          /* SND.UP */
+	uint32_t ts_recent_ms;    /* when ts_recent was set */
+	uint32_t oow_last_ms;     /* last ACK to an unacceptable segment */
+	uint32_t rcv_rtt_us;      /* receiver's estimate of RTT, 0 = none (DRS) */
+	uint32_t rcv_rtt_seq;     /* DRS without timestamps: measured when rcv_nxt gets here */
+	uint32_t rcv_rtt_us32;
+	uint32_t drs_head;        /* rcv_head at the start of this measurement */
+	uint32_t drs_start_us32;
+	uint32_t drs_bytes;       /* most bytes consumed in one RTT */
+	uint32_t rcv_want_bytes;  /* receive buffer that this rate deserves */
+	uint32_t master_idx;      /* passive: listener, for statistics only */
+	uint32_t prior_cwnd;      /* before the last reduction (undo's place) */
+	uint32_t prior_ssthresh;
+	uint32_t estab_ms;        /* when ESTABLISHED was entered */
+
+	/* line 5: set by the user, read-mostly */
+	uint32_t user_timeout_ms; /* 0 = by retries */
+	uint32_t keep_idle_ms;
+	uint32_t keep_intvl_ms;
+	uint32_t fin_wait2_ms;
+	uint8_t keep_probes;
+	uint8_t cc;               /* index of the congestion control, >= 1 */
+	uint8_t cc_wanted;        /* of tcp_param, 0 = default */
+	uint8_t pad0;
+	uint16_t mss_user;        /* TCP_MAXSEG, 0 = none */
+	uint16_t mss_path;        /* tcp_up_mss() at open, or what ICMP told since */
+	uint16_t mss_peer;        /* the MSS option we received */
+	uint16_t mss_adv;         /* the MSS option we sent */
+	uint32_t pad1[9];
+
+	/* line 6: statistics of this connection */
+	uint64_t tx_bytes;        /* acknowledged */
+	uint64_t rx_bytes;        /* received in order */
+	uint32_t retrans_n;
+	uint32_t retrans_bytes;
+	uint32_t segs_in;
+	uint32_t segs_out;
+	uint32_t timeouts_n;
+	uint32_t recoveries_n;
+	uint32_t ooo_n;
+	uint32_t pad2[5];
+
+	/* line 7: next: RACK-TLP, PRR, ECN, F-RTO, pacing */
+	uint32_t pad3[16];
+};
+ETA_ASSERT_SIZE(struct tcp_ctx, 8 * ETA_CACHELINE);
+ETA_ASSERT_OFFSET(struct tcp_ctx, rx_last_ms, 60);
+ETA_ASSERT_LINE(struct tcp_ctx, iss, 1);
+ETA_ASSERT_LINE(struct tcp_ctx, rtt_seq, 2);
+ETA_ASSERT_LINE(struct tcp_ctx, cc_state, 3);
+ETA_ASSERT_LINE(struct tcp_ctx, rcv_head, 4);
+ETA_ASSERT_LINE(struct tcp_ctx, user_timeout_ms, 5);
+ETA_ASSERT_LINE(struct tcp_ctx, tx_bytes, 6);
+ETA_ASSERT_LINE(struct tcp_ctx, pad3, 7);
+
+/* Ranges of sequence space, sorted, disjoint, not adjacent. One extension serves one direction of one connection. */
+#define TCP_RANGES_MAX 62u
+#define TCP_RECENT_MAX 3u
+
+struct tcp_range {
+	uint32_t lo; /* first byte */
+	uint32_t hi; /* byte after the last */
+};
+
+struct tcp_ext {
+	uint32_t n;                      /* free extension: index of the next free one */
+	uint32_t recent[TCP_RECENT_MAX]; /* reassembly: a byte in each of the ranges last touched, newest first */
+	struct tcp_range r[TCP_RANGES_MAX];
+};
+ETA_ASSERT_SIZE(struct tcp_ext, 8 * ETA_CACHELINE);
+
+/* Stream offsets (tcp_up.h) of a sequence number. */
+static inline uint32_t tcp_snd_off(const struct tcp_ctx *ctx, uint32_t seq)
+{
+	return seq - ctx->iss - 1;
+}
+
+static inline uint32_t tcp_rcv_off(const struct tcp_ctx *ctx, uint32_t seq)
+{
+	return seq - ctx->irs - 1;
+}
+
+/* Bytes received in order, as a stream offset: what tcp_up_readable() said last. */
+static inline uint32_t tcp_rcv_tail_off(const struct tcp_ctx *ctx)
+{
+	return tcp_rcv_off(ctx, ctx->rcv_nxt) - ((ctx->flags & TCP_CTX_FIN_RCVD) ? 1 : 0);
+}
+
+/* Bytes we have promised to take beyond rcv_nxt: dti must keep room for them. */
+static inline uint32_t tcp_rcv_promised_bytes(const struct tcp_ctx *ctx)
+{
+	return ctx->rcv_adv - ctx->rcv_nxt;
+}
+
+/* The receive buffer that DRS asks for; 0 before anything was measured. dti caps it by SO_RCVBUF, quota, ETA_STREAM_BYTES_MAX. */
+static inline uint32_t tcp_rcv_want_bytes(const struct tcp_ctx *ctx)
+{
+	return ctx->rcv_want_bytes;
+}
+
+/* The send buffer that keeps the path full: twice cwnd. */
+static inline uint32_t tcp_snd_want_bytes(const struct tcp_ctx *ctx)
+{
+	return ctx->cwnd > TCP_CTX_BYTES_HALF ? 2 * TCP_CTX_BYTES_HALF : 2 * ctx->cwnd;
+}
+
+#endif

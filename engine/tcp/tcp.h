@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * TCP: the one header that the engine includes.
+ *
+ * A stack is the TCP of one core: contexts (the caller's table), configuration, timing wheel, counters. It has no clock, no memory of its
+ * own and no I/O: every entry is given the time, and answers through tcp_up.h, whose functions must not call back into this header.
+ *
+ * LIFE OF A CONTEXT
+ *   The engine takes a free slot of the table, zeroes it, sets ctx->idx (>= 1) and calls tcp_connect() or tcp_listen(); or
+ *   it does so in tcp_up_embryo() for a SYN. A context that has a user (connect, listen, or tcp_up_accept() returned true) gets exactly
+ *   one tcp_up_closed(), then exactly one tcp_up_free(), whatever ended it, tcp_abort() included; both may happen inside any
+ *   entry below. tcp_up_closed() is said when the user needs it no more: on reset and timeout, or when both FINs are done
+ *   (TIME-WAIT lives on without user). An embryo that never found a user gets tcp_up_free() only.
+ *   In tcp_up_free() ctx->state is TCP_STATE_UNUSED, and no list or wheel refers to the context any more.
+ *
+ * ONE LOOP OF THE CORE
+ *   tcp_rx() per segment -> events -> doorbells: tcp_write(), tcp_read(), ... -> tcp_timers() -> tcp_flush() -> transmit.
+ *   tcp_rx() and tcp_read() send nothing unless a rule wants a segment of its own (duplicate ACKs without SACK, RST, challenge ACK): what they
+ *   owe (an ACK, or data that an ACK let go) leaves in tcp_flush(), or rides on what tcp_write() sends before it. One burst, one ACK.
+ *
+ * Thread: the core that owns the stack, for everything here.
+ */
+#ifndef ENGINE_TCP_TCP_H
+#define ENGINE_TCP_TCP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <eta/abi.h>
+#include <eta/status.h>
+
+#include "engine/net/addr.h"
+#include "engine/tcp/ctx.h"
+#include "engine/tcp/tcp_seg.h"
+#include "engine/tcp/tcp_stats.h"
+#include "engine/tcp/tcp_up.h"
+#include "engine/tcp/wheel.h"
+
+enum tcp_cc_id {
+	TCP_CC_DEFAULT = 0, /* conf.cc */
+	TCP_CC_NEWRENO = 1,
+	TCP_CC_CUBIC = 2,
+	TCP_CC_N
+};
+
+/* Unit and default of each: tcp_conf_default(). */
+struct tcp_conf {
+	uint32_t time_wait_ms;     /* 2 MSL: 60000 */
+	uint32_t fin_wait2_ms;     /* 60000 */
+	uint32_t rto_us_min;       /* 200000 */
+	uint32_t rto_us_max;       /* 120000000 */
+	uint32_t rto_us_initial;   /* 1000000 */
+	uint32_t delack_ms;        /* 40 */
+	uint32_t keep_idle_ms;     /* 7200000 */
+	uint32_t keep_intvl_ms;    /* 75000 */
+	uint8_t keep_probes;       /* 9 */
+	uint8_t syn_retries;       /* 6 */
+	uint8_t synack_retries;    /* 5 */
+	uint8_t data_retries;      /* 15 */
+	uint8_t orphan_retries;    /* 8: closed by the user */
+	uint8_t initial_window_segs; /* 10 (RFC 6928) */
+	uint8_t cc;                /* TCP_CC_CUBIC */
+	uint8_t rcv_wscale;        /* 7: windows to 8 MiB */
+	bool timestamps;           /* true */
+	bool sack;                 /* true */
+	uint32_t challenge_per_s;  /* 1000 ACKs that any outsider may provoke (RFC 5961 7) */
+	uint64_t isn_key[2];       /* secret; the caller fills it from a random source */
+};
+
+/* Memory of a stack, all the caller's, zeroed, cache-line aligned, alive as long as the stack. */
+struct tcp_mem {
+	struct tcp_ctx *ctx; /* [ctx_n], [0] is never used */
+	uint32_t ctx_n;
+	struct tcp_ext *ext; /* [ext_n], [0] is never used. One per direction with holes; tcp_ext_n() recommends */
+	uint32_t ext_n;
+};
+
+struct tcp_stack {
+	struct tcp_ctx *ctx;
+	struct tcp_ext *ext;
+	uint32_t ctx_n;
+	uint32_t ext_n;
+	uint32_t ext_free;     /* list through ext->n, 0 = empty */
+	uint32_t flush_head;   /* contexts that owe output */
+	uint32_t flush_tail;
+	uint32_t flush_n;
+	uint32_t isn_min;      /* TIME-WAIT reuse: the next embryo's ISS starts here ... */
+	bool isn_min_valid;    /* ... if set */
+	uint32_t challenge_ms; /* this second of challenge ACKs began here */
+	uint32_t challenge_n;  /* left in it */
+	uint64_t random;       /* state of a small generator; not for secrets */
+	struct tcp_conf conf;
+	struct tcp_stats stats;
+	struct wheel wheel;
+};
+
+/* What the user may set, at open or later. 0 = default, or off. */
+struct tcp_param {
+	bool nodelay;
+	bool cork;
+	bool keepalive;
+	bool quickack;
+	uint8_t cc;               /* enum tcp_cc_id; unknown = default */
+	uint8_t keep_probes;
+	uint16_t maxseg;
+	uint32_t keep_idle_ms;
+	uint32_t keep_intvl_ms;
+	uint32_t user_timeout_ms;
+	uint32_t fin_wait2_ms;
+};
+
+enum tcp_verdict {
+	TCP_RX_OK,    /* done with the segment; the context lives */
+	TCP_RX_FREED, /* done with the segment; tcp_up_free() was called for the context */
+	/* tcp_up_free() was called (TIME-WAIT gave way to a new SYN): look the tuple up again, a listener takes it by
+	 * tcp_rx(), else tcp_rx_no_ctx() */
+	TCP_RX_AGAIN,
+};
+
+/* ---- the stack ---- */
+
+void tcp_conf_default(struct tcp_conf *conf);
+/* Extensions recommended for @ctx_n contexts: one for every eighth, at least 64. */
+uint32_t tcp_ext_n(uint32_t ctx_n);
+/* @conf is copied. Values out of range are brought into it. */
+void tcp_stack_init(struct tcp_stack *stack, const struct tcp_mem *mem, const struct tcp_conf *conf,
+		uint64_t now_us);
+
+/* ---- segments ---- */
+
+/**
+ * tcp_rx() - A segment for @ctx.
+ * @ctx:   the context that the tuple hashes to, or a listener.
+ * @tuple: as seen from this host; read only when @ctx is a listener, may be NULL otherwise.
+ *
+ * Context: hot.   Source: RFC 9293 3.10.7.
+ */
+enum tcp_verdict tcp_rx(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
+		const struct tcp_seg *seg, const struct ip_tuple *tuple, uint64_t now_us);
+
+/* A segment for no context, on an address and port that are ETA's alone: answered by RST (RFC 9293 3.10.7.1). */
+void tcp_rx_no_ctx(struct tcp_stack *stack, struct core *env, const struct ip_tuple *tuple,
+		const struct tcp_seg *seg);
+
+/**
+ * tcp_flush() - Send what the burst owes: ACKs, window updates, data that ACKs let go.
+ *
+ * Return: true if something is left for another flush (a bound was met): do not sleep.   Context: hot.
+ */
+bool tcp_flush(struct tcp_stack *stack, struct core *env, uint64_t now_us);
+
+/* ---- time ---- */
+
+/**
+ * tcp_timers() - Do what is due.
+ * @budget: most contexts looked at in this call.
+ *
+ * Return: contexts looked at; @budget means call again soon.
+ */
+uint32_t tcp_timers(struct tcp_stack *stack, struct core *env, uint64_t now_us, uint32_t budget);
+
+/* Return: microseconds from @now_us until tcp_timers() may have work, 0 = now; UINT64_MAX = never. */
+uint64_t tcp_next_deadline_us(const struct tcp_stack *stack, uint64_t now_us);
+
+/* ---- the user's calls (RFC 9293 3.9.1); @ctx is one that has a user ---- */
+
+/**
+ * tcp_connect() - Active open: sends SYN.
+ * @ctx:   zeroed, idx set.
+ * @param: NULL = defaults.
+ *
+ * tcp_up_connected() or tcp_up_closed() follows.
+ */
+void tcp_connect(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
+		const struct ip_tuple *tuple, const struct tcp_param *param, uint64_t now_us);
+
+/* Passive open. Children inherit @param. Abort the embryos of a listener before closing it: TCP keeps no list of them. */
+void tcp_listen(struct tcp_stack *stack, struct tcp_ctx *ctx, const struct tcp_param *param);
+
+/**
+ * tcp_write() - The user has queued bytes up to stream offset @snd_tail; send what may be sent.
+ *
+ * An offset that moves backwards, past the FIN, or more than the largest buffer ahead of snd_una is ignored: validate it before.
+ * Before the handshake is complete it is noted. Context: hot.
+ */
+void tcp_write(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint32_t snd_tail,
+		uint64_t now_us);
+
+/* The user has consumed bytes up to stream offset @rcv_head (not beyond what was readable): a window update may be owed. Context: hot. */
+void tcp_read(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint32_t rcv_head,
+		uint64_t now_us);
+
+/* FIN after the bytes queued so far. Again: nothing. */
+void tcp_shut_wr(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint64_t now_us);
+
+/**
+ * tcp_close() - The user neither reads nor writes any more: FIN after the bytes queued; RST at once if bytes are unread (tcp_read()
+ * first), and later if new data arrives (RFC 2525 2.17).
+ *
+ * May free @ctx (see LIFE).
+ */
+void tcp_close(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint64_t now_us);
+
+/* RST where the state asks for one; tcp_up_closed(@why) and tcp_up_free() happen before it returns. Takes embryos and TIME-WAIT too. */
+void tcp_abort(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, enum eta_status why);
+
+/* Change parameters. Clearing cork or setting nodelay sends what was held back. */
+void tcp_param(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
+		const struct tcp_param *param, uint64_t now_us);
+
+/* ---- what ICMP says about @ctx ---- */
+
+enum tcp_icmp {
+	TCP_ICMP_TOO_BIG,     /* @mss = next-hop MTU - IP - TCP header; or KA's route MTU shrank */
+	TCP_ICMP_UNREACHABLE, /* hard or soft alike: ends a connection attempt only (RFC 5927 5.2) */
+};
+
+/**
+ * tcp_icmp_rx() - An ICMP error that quotes a segment of @ctx.
+ * @seq: the quoted sequence number; one that is not in flight is ignored (RFC 5927 4.1).
+ *
+ * Return: true if @ctx was freed.
+ */
+bool tcp_icmp_rx(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, enum tcp_icmp kind,
+		uint32_t seq, uint16_t mss, uint64_t now_us);
+
+/* The path of @ctx changed to @mss (as tcp_up_mss()), by KA's word: no validation. */
+void tcp_mss_changed(struct tcp_stack *stack, struct tcp_ctx *ctx, uint16_t mss);
+
+/* ---- looking ---- */
+
+struct tcp_ctx_info {
+	uint8_t state; /* enum tcp_state */
+	uint8_t loss_state;
+	uint8_t retransmits_n; /* timeouts since the last progress */
+	uint8_t probes_n;
+	uint8_t snd_wscale, rcv_wscale;
+	bool timestamps, sack, wscale;
+	uint16_t mss, mss_adv, rcv_mss;
+	uint32_t cwnd_bytes, ssthresh_bytes, srtt_us, rttvar_us, rtt_min_us, rto_us;
+	uint32_t snd_wnd_bytes, rcv_wnd_bytes;
+	uint32_t snd_queue_bytes;  /* queued, not acknowledged */
+	uint32_t rcv_queue_bytes;  /* in order, not consumed */
+	uint32_t unacked_bytes, sacked_bytes, notsent_bytes;
+	uint32_t retrans_n, retrans_bytes, timeouts_n, ooo_n;
+	uint32_t segs_in, segs_out;
+	uint32_t rcv_rtt_us, rcv_want_bytes;
+	uint64_t tx_bytes, rx_bytes;
+	const char *cc;
+};
+
+void tcp_ctx_info(const struct tcp_stack *stack, const struct tcp_ctx *ctx, struct tcp_ctx_info *info);
+
+/**
+ * tcp_ctx_check() - Do the invariants of @ctx hold? For tests, simulation and fuzzing, after each step.
+ *
+ * Return: NULL, or the first invariant that does not hold, in words.
+ */
+const char *tcp_ctx_check(const struct tcp_stack *stack, const struct tcp_ctx *ctx);
+
+/* The same for what contexts share: flush list, extensions, wheel. Looks at every context. */
+const char *tcp_stack_check(const struct tcp_stack *stack);
+
+#endif

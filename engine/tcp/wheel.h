@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The timing wheel: which contexts to look at, and when.
+ *
+ * Six levels of 64 slots, tick 1 ms, so that every 32-bit tick has a place; each level has a bitmap, so that idle time costs
+ * nothing to skip. A slot is a doubly linked list of context indices through ctx->wheel_next and wheel_prev. One context has
+ * one entry, whatever number of deadlines it holds: the entry stands at or before the earliest. Deadlines that move away leave the wheel
+ * alone; it finds out at expiry and puts the context back (lazy).
+ */
+#ifndef ENGINE_TCP_WHEEL_H
+#define ENGINE_TCP_WHEEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct tcp_ctx;
+
+#define WHEEL_LEVELS 6u
+#define WHEEL_SLOTS 64u
+
+struct wheel {
+	uint32_t now_ms; /* ticks up to and including this one are done */
+	uint32_t n;      /* entries */
+	uint64_t map[WHEEL_LEVELS];
+	uint32_t head[WHEEL_LEVELS][WHEEL_SLOTS];
+};
+
+void wheel_init(struct wheel *wheel, uint32_t now_ms);
+
+/**
+ * wheel_add() - Enter @ctx, which must not be in the wheel, at ctx->wheel_at_ms.
+ * @table: contexts by index.
+ *
+ * A time in the past counts as the next tick.
+ */
+void wheel_add(struct wheel *wheel, struct tcp_ctx *table, struct tcp_ctx *ctx);
+
+/* Remove @ctx; nothing happens if it is not in the wheel. */
+void wheel_del(struct wheel *wheel, struct tcp_ctx *table, struct tcp_ctx *ctx);
+
+/**
+ * wheel_take() - The next context whose time has come, removed from the wheel.
+ * @budget: steps (entries moved down a level or taken) this call may use; counted down.
+ *
+ * Advances the wheel towards @now_ms as far as needed. Return: context index; 0 = none due, or the budget is used up.
+ */
+uint32_t wheel_take(struct wheel *wheel, struct tcp_ctx *table, uint32_t now_ms, uint32_t *budget);
+
+/**
+ * wheel_next_ms() - A lower bound of the next expiry.
+ * @delay_ms: receives milliseconds from wheel->now_ms, >= 1.
+ *
+ * Return: false if the wheel is empty.
+ */
+bool wheel_next_ms(const struct wheel *wheel, uint32_t *delay_ms);
+
+#endif
