@@ -23,6 +23,9 @@ enum eta_admin_op {
 	/* KA -> engine; each answered by ADMIN_DONE */
 	ETA_ADMIN_SESSION_ADD = 1, /* session */
 	ETA_ADMIN_SESSION_DEL,     /* session; orderly != 0: FIN, else RST. DONE when the engine refers to nothing of it any more */
+	ETA_ADMIN_SESSION_ORPHAN,  /* its process is gone, others hold some of its DTIs: rings, subscriptions, posted children and
+				    * unaccepted connections go; shared DTIs (dti SHARE) and segments stay until CLOSE of each */
+	ETA_ADMIN_SHARE,           /* dti: other processes hold it too */
 	ETA_ADMIN_SEG_ADD,         /* seg */
 	ETA_ADMIN_RING_ADD,        /* ring */
 	ETA_ADMIN_LISTEN,          /* dti */
@@ -58,7 +61,6 @@ struct eta_admin_msg {
 			uint32_t inherited[15]; /* session numbers, as in the attach reply */
 			uint32_t uid;
 			int32_t pid;
-			int32_t kick_fd;
 		} session_add;
 		struct {
 			uint8_t seg, kind, core, pad;
@@ -72,6 +74,7 @@ struct eta_admin_msg {
 			uint32_t doorbell_n, doorbell_off, doorbell_credit_off;
 			uint32_t event_n, event_off, event_credit_off;
 			int32_t wake_fd; /* write end of the wake pipe, O_NONBLOCK; closed by KA after SESSION_DEL is done */
+			int32_t kick_fd; /* eventfd of this session and core; never read by the engine */
 		} ring;
 		struct {
 			uint32_t dti; /* index in session's space */

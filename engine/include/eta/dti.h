@@ -29,40 +29,61 @@
  *   record.chunk past it (release), then set meta.dti to ETA_DTI_NONE (release), then reuse it. It frees only bytes that the reader has
  *   told it to be done with (send: snd_una; receive: rcv_head).
  *   Reader: keeps a private cursor (chunk, off, order). Before it touches bytes that a counter has announced, it compares
- *   the chunk's meta with the cursor: equal dti, gen, off mean the cursor is right, because announced bytes that it has not released
- *   cannot move. Past the end it follows next; with no valid cursor it starts from record.chunk, reads the meta, and reads
- *   record.chunk again: if that moved, it starts over. A walk is bounded by ETA_STREAM_CHUNKS_MAX. So a writer may drop drained
- *   chunks of an idle connection at any time, and an idle connection holds no buffer.
- *   The engine checks what it reads (segment of that session, send area, order, alignment, range) and kills the DTI if wrong. AL
- *   checks in the same way: what it shares with siblings it trusts as little.
+ *   the chunk's meta with the cursor: equal dti, gen, off, order mean the cursor is right, because announced bytes that it has not
+ *   released cannot move. Past the end it follows next; with no valid cursor it starts from record.chunk, reads the meta, and reads
+ *   record.chunk again: if that moved, it starts over. A chunk ends at off + size or where its successor's off begins, whichever comes
+ *   first; the successor is linked before a counter passes that point. A successor that begins later leaves a gap that the send queue covers.
+ *   The engine keeps its own copy of the metas of chunks that hold bytes it has not released: if one of those no longer matches, it kills the
+ *   DTI. It seeks from record.chunk only when it keeps no such byte, with at most 4 restarts, then tries again in the next loop. It
+ *   checks what it reads (segment of that session, send area, order, alignment, range). AL checks in the same way: what it shares with
+ *   siblings it trusts as little.
+ *   IDLE: a writer may drop drained chunks of a connection at any time. What the AL half says (rcv_head, stored with release after the copy) counts
+ *   as told: the engine reads it when it sweeps connections idle for 1 s and before it refuses memory. AL keeps its DTIs with send chunks
+ *   on a list and sweeps it against snd_una before it asks for memory or blocks. AL compares rcv_head with ring_at whenever either moves; an
+ *   engine that lowers ring_at reads rcv_head after it (full fence on both sides in that case only).
  *
  * DOORBELL (AL -> engine): one ring per (thread, core), entries are self-contained {dti, gen, op, counters}. Counters: newest wins,
  * so the entries of one DTI may come by several rings in any order. Ring full: AL waits for credit, it never defers a doorbell to a
- * later call. An entry with a wrong dti or gen is counted and ignored; one with an impossible counter or argument kills that DTI.
+ * later call. An entry with a wrong dti or gen is counted and ignored. A counter outside [what the engine has, what the record's rules
+ * allow] is stale, not judged: the engine reads the AL half instead, and only an impossible value *there* (or an impossible argument)
+ * kills the DTI. AL treats counters of events likewise: outside the window means read the EN half.
+ * Operations other than counters keep their order only within one ring: SUBSCRIBE, UNSUBSCRIBE and ACCEPTED that name event queue q are rung
+ * on doorbell ring q alone, and until the EN half shows the gen of an open, only the ring that opened the DTI rings it.
+ * ETA_DB_WANT_WRITE is a level at receipt: room already there is answered at once.
  *
  * EVENT (engine -> AL): {dti, gen, flags, counters, state}. Events of a DTI go to its subscribers (op SUBSCRIBE). If an event queue is
- * full the engine keeps the DTI on a private owed-list and sends its newest state when there is room: nothing is lost.
+ * full the engine keeps the DTI on a private owed-list and sends its newest state when there is room: nothing is lost. An ACCEPT that names a
+ * child is owed by the child, so several do not merge. A refused SUBSCRIBE is answered on that queue by flags 0, status QUOTA.
  *
  * OPEN. AL takes a free DTI (state FREE in its EN half, and not handed out by AL itself) writes its AL half (gen + 1, parameters) and
- * rings CONNECT or posts it as a child of a master (op CHILD). The engine copies gen into the EN half with its first answer. A DTI is
- * free again when the EN half says FREE with the gen AL used last: after CLOSE the engine says FREE as soon as it needs no more of the DTI's
- * memory; TIME-WAIT lives in the engine alone.
+ * rings CONNECT or posts it as a child of a master (op CHILD). All counters are 0 at open. The engine writes gen, state and (CONNECT) the
+ * local address into the EN half when it takes the doorbell, before any packet. A DTI is free again when the EN half says FREE with the gen
+ * AL used last: after CLOSE the engine says FREE as soon as it needs no more of the DTI's memory; TIME-WAIT lives in the engine alone. AL
+ * reuses free DTIs first in, first out, and not before it has drained its event queues once since, so that a 16-bit gen is enough.
+ * {gen, state, status} is one aligned 32-bit word (ETA_DTI_WORD): for a reuse the engine writes the rest first and that word last (release); a
+ * reader of the rest loads it before and after.
  *
  * ACCEPT. A SYN to a master becomes an embryo in engine memory. When the handshake completes the engine picks a subscriber of the master (an
  * exclusive one in rotation, armed ones first) and binds the first child its session posted; event ACCEPT on that queue names it.
- * AL answers ACCEPTED when the application has it. Until then the connection belongs to the listener: if the session dies or
- * withdraws (UNSUBSCRIBE of the master), the engine moves it, bytes included, to a child of another subscriber.
+ * If several sessions subscribe and none is armed, the connection stays unbound: accept_n in the master's EN half counts those, ACCEPT with arg
+ * ETA_DTI_NONE tells every subscriber, and the first that rings TAKE gets it. Arming includes a look at accept_n.
+ * AL answers ACCEPTED when the application has it; so does any doorbell of the child with a counter above 0. Until then the connection belongs
+ * to the listener: if the session dies (its rings are drained first) or withdraws (UNSUBSCRIBE of the master), the engine moves it, bytes
+ * included, to a child of another subscriber, or leaves it unbound. Children that a closed master no longer needs become FREE.
  * No child posted: the last ACK of the handshake is ignored, as Linux does when its accept queue is full.
  *
  * CLOSE. SHUT_WR: FIN after snd_tail. CLOSE: SHUT_WR, and AL will read no more (RST if unread data is or arrives, RFC 2525 2.17). ABORT: RST.
  * DETACH: this session lets go of a DTI that others share; the last holder's close arrives through KA.
  *
  * SLEEPING. Each of the four crossings is store, full fence, load on both sides (Dekker); whoever stores second sees the other:
- *   AL thread:  credit.armed = 1; FENCE; look at queue and record once more; sleep on the queue's wake pipe; armed = 0.
- *   engine:     publish events of the burst; FENCE (once per burst); if armed, write one byte to the pipe (once until disarmed).
+ *   AL thread:  armed = next number; FENCE; look at queue and record once more; sleep on the queue's wake pipe;
+ *               armed = 0, then drain the pipe, then look at the queue.
+ *   engine:     publish events of the burst; FENCE (once per burst); if armed != 0 and not the number it last woke: remember it, write one byte.
  *   engine:     core_page.asleep = 1; FENCE + membarrier(GLOBAL_EXPEDITED); look at every ring once more; sleep; asleep = 0.
  *   AL thread:  push doorbell; FENCE (compiler fence only, where AL is registered for membarrier); if asleep, write the kick eventfd.
- *   The same two lines hold for doorbell_credit.polled = 0, an idle ring that left the engine's polled list.
+ *   The same two lines hold for doorbell_credit.polled = 0, an idle ring that left the engine's polled list: a core with such rings looks at
+ *   its kick descriptors every 50 us while awake, and a kick puts all rings of that session back (polled = 1, then look).
+ *   There is one kick eventfd per session and core; the engine never reads it (edge-triggered), so nobody can steal or block a kick.
  *
  * Hostility: everything [AL] is hostile to the engine; AL treats all of this memory as hostile to itself.
  * Source: patent paragraphs 19-28, 43-48; ring form after TAS; DESIGN 5.
@@ -99,7 +120,7 @@
 #define ETA_CHUNK_ORDER_MEDIUM 2 /* 16 KiB */
 #define ETA_CHUNK_ORDER_LARGE 4  /* 64 KiB */
 #define ETA_CHUNK_BYTES(order) (ETA_PAGE_BYTES << (order))
-#define ETA_STREAM_CHUNKS_MAX 2048u /* chunks of one direction at one time */
+#define ETA_STREAM_CHUNKS_MAX 4096u /* chunks of one direction at one time */
 
 /* Bytes one direction of a DTI may hold; the largest window advertised. */
 #define ETA_STREAM_BYTES_MAX (8u << 20)
@@ -123,6 +144,7 @@ enum eta_dti_state {
 	ETA_DTI_OPEN,        /* established; half-closed is told by the flags */
 	ETA_DTI_LISTENING,   /* master */
 	ETA_DTI_CLOSED,      /* no connection any more, status says why; AL has not rung CLOSE yet */
+	ETA_DTI_MOVED,       /* lives in another segment now: ask KA (CLAIM) */
 };
 
 /* eta_dti_en.flags, eta_event.flags share these bits */
@@ -133,6 +155,7 @@ enum eta_dti_state {
 #define ETA_EV_CLOSED 0x10u    /* level: connection gone, status says why */
 #define ETA_EV_URGENT 0x20u    /* urgent pointer moved; see eta_dti_en.urg */
 #define ETA_EV_FREE 0x40u      /* the DTI may be used again */
+#define ETA_EV_DONE 0x80u      /* descriptors done: arg = sq_head, re-read rq_head */
 
 /* [AL] half, line 0: written on every call, read by the engine only off the fast path. */
 struct eta_dti_al {
@@ -142,13 +165,16 @@ struct eta_dti_al {
 	uint32_t wants;    /* ETA_WANT_*: level form of what doorbells asked for */
 	uint16_t gen;      /* use count of this DTI, raised by AL at each open */
 	uint16_t pad0;
-	uint32_t lock;     /* AL's own: word futex of processes that share the DTI; the engine ignores it */
+	uint32_t snd_lock; /* AL's own, between processes that share the DTI: 0 free, else lock_id of the holder | waiters bit 31 */
 	uint32_t sq_tail;  /* descriptors posted on the send queue, cumulative (registered memory) */
 	uint32_t rq_tail;  /* descriptors posted on the receive queue, cumulative */
 	uint32_t sq_chunk; /* chunk that holds the send queue, ETA_CHUNK_NONE = none */
 	uint32_t rq_chunk;
-	uint32_t shut_at; /* stream offset of FIN, valid with ETA_WANT_SHUT_WR */
-	uint32_t pad1[5];
+	uint32_t shut_at;   /* stream offset of FIN, valid with ETA_WANT_SHUT_WR */
+	uint32_t rcv_lock;  /* as snd_lock */
+	uint32_t snd_urg;   /* stream offset after the urgent byte, valid with ETA_WANT_URG */
+	uint32_t param_seq; /* raised with each change of line 1; the engine answers in eta_dti_en.param_seen */
+	uint32_t pad1[2];
 
 	/* line 1: parameters; written before the doorbell that refers to them (CONNECT, CHILD, LISTEN by KA, PARAM) */
 	uint8_t raddr[16];         /* CONNECT: remote address; IPv4 as ::ffff:a.b.c.d */
@@ -176,6 +202,8 @@ ETA_ASSERT_LINE(struct eta_dti_al, raddr, 1);
 #define ETA_WANT_SHUT_WR 0x1u
 #define ETA_WANT_CLOSE 0x2u
 #define ETA_WANT_ABORT 0x4u
+#define ETA_WANT_URG 0x8u
+#define ETA_WANT_WRITE 0x10u
 
 #define ETA_OPT_NODELAY 0x0001u
 #define ETA_OPT_CORK 0x0002u
@@ -201,7 +229,10 @@ struct eta_dti_en {
 	uint32_t sq_head;   /* send-queue descriptors done */
 	uint32_t rq_head;
 	uint32_t soft_status; /* enum eta_status of a transient ICMP error, for SO_ERROR-less diagnosis */
-	uint32_t pad0[5];
+	uint32_t accept_n;    /* master: established connections bound to no child yet */
+	uint32_t param_seen;  /* param_seq that lines 1 and 2 reflect */
+	uint32_t snd_nxt;     /* stream offset sent so far; as fresh as the last event */
+	uint32_t pad0[2];
 
 	/* line 1: set at open; the measured values are refreshed with state changes and on PARAM doorbells */
 	uint8_t laddr[16]; /* IPv4 as ::ffff:a.b.c.d */
@@ -217,9 +248,32 @@ struct eta_dti_en {
 	uint32_t retrans_n;
 	uint32_t snd_wnd_bytes;
 	uint32_t rcv_wnd_bytes;
+
+	/* line 2: as line 1 */
+	uint64_t tx_bytes;
+	uint64_t rx_bytes;
+	uint32_t ssthresh_bytes;
+	uint32_t rto_us;
+	uint32_t pmtu_bytes;
+	uint32_t unacked_bytes;
+	uint32_t retrans_bytes;
+	uint32_t lost_n;
+	uint32_t sacked_n;
+	uint32_t reorder_n;
+	uint8_t snd_wscale, rcv_wscale;
+	uint8_t opt_flags; /* TCPI_OPT_* of linux/tcp.h */
+	uint8_t ca_state;  /* TCP_CA_* */
+	uint32_t pad2[3];
 };
-ETA_ASSERT_SIZE(struct eta_dti_en, 2 * ETA_CACHELINE);
+ETA_ASSERT_SIZE(struct eta_dti_en, 3 * ETA_CACHELINE);
 ETA_ASSERT_LINE(struct eta_dti_en, laddr, 1);
+ETA_ASSERT_LINE(struct eta_dti_en, tx_bytes, 2);
+ETA_ASSERT_OFFSET(struct eta_dti_en, gen, 16);
+
+/* gen, state and status as the one word they share. */
+#define ETA_DTI_WORD(en) ((const uint32_t *)(const void *)&(en)->gen)
+#define ETA_DTI_WORD_MAKE(gen, state, status)                                                      \
+	((uint32_t)(uint16_t)(gen) | (uint32_t)(state) << 16 | (uint32_t)(status) << 24)
 
 /* ---- doorbells ------------------------------------------------------------------------------------------------------ */
 
@@ -235,15 +289,17 @@ enum eta_doorbell_op {
 	ETA_DB_SUBSCRIBE,    /* arg0 = event queue, arg1 = mask | ETA_SUB_EXCLUSIVE: add or change */
 	ETA_DB_UNSUBSCRIBE,  /* arg0 = event queue */
 	ETA_DB_DETACH,       /* this session holds the DTI no longer (it is shared) */
+	ETA_DB_TAKE,         /* dti = master: bind up to arg0 waiting connections to my children; answered by ACCEPT events */
 	ETA_DB_OP_N
 };
 
 #define ETA_DB_OP_MASK 0x3fu
+#define ETA_DB_MORE 0x40u       /* with DATA: more follows (MSG_MORE): hold a short segment back */
 #define ETA_DB_WANT_WRITE 0x80u /* with any op: tell me (ETA_EV_WRITE) when a quarter of the send buffer is free, or all sent */
 
 /* arg1 of CONNECT, ACCEPTED, SUBSCRIBE: ETA_EV_* bits wanted, and: */
 #define ETA_SUB_EXCLUSIVE 0x10000u /* one of the exclusive subscribers is told, armed ones first (EPOLLEXCLUSIVE) */
-#define ETA_SUBS_MAX 64u           /* subscribers of one DTI */
+#define ETA_SUBS_MAX 1024u         /* subscribers of one DTI */
 
 /*
  * One doorbell. CHILD posts children [arg0, arg0 + arg1) of the ringing session; the engine reads the gen of each from its AL half
@@ -298,17 +354,20 @@ ETA_ASSERT_OFFSET(struct eta_event, phase, 7);
 struct eta_core_page {
 	/* [EN] line 0 */
 	uint32_t asleep;        /* 1 = kick after a doorbell */
-	uint32_t pad0;
-	uint64_t heartbeat_tsc; /* TSC at the last loop or wake-up; stale alone is no death: ask KA */
+	uint32_t pad0[15];
+	/* [EN] line 1: apart, because line 0 is read after every doorbell */
+	uint64_t heartbeat_tsc; /* TSC of a recent loop or wake-up, at most 1 ms old while awake; stale alone is no death: ask KA */
+	uint64_t loops;
 	uint32_t pad1[12];
-	/* [KA] line 1 */
+	/* [KA] line 2 */
 	uint32_t abi;     /* ETA_ABI_VERSION of etad */
 	uint32_t epoch;   /* raised at each etad start */
 	uint64_t tsc_hz;
 	uint32_t runnable; /* attached threads KA believes runnable on this machine; a hint for spinning */
 	uint32_t pad2[11];
 };
-ETA_ASSERT_SIZE(struct eta_core_page, 2 * ETA_CACHELINE);
-ETA_ASSERT_LINE(struct eta_core_page, abi, 1);
+ETA_ASSERT_SIZE(struct eta_core_page, 3 * ETA_CACHELINE);
+ETA_ASSERT_LINE(struct eta_core_page, heartbeat_tsc, 1);
+ETA_ASSERT_LINE(struct eta_core_page, abi, 2);
 
 #endif

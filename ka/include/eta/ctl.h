@@ -9,6 +9,7 @@
  *
  * Who may: the socket's mode and group at connect time. Who is asking: SO_PEERCRED and a pidfd, never what the message says.
  * A forked child attaches through the socketpair its parent obtained beforehand (FORK), so it needs neither path nor privilege.
+ * ATTACH by a process that has a session already (it called exec) orphans that one.
  *
  * Source: patent paragraphs 13-16, 25-29; DESIGN 9.
  */
@@ -33,7 +34,7 @@ enum eta_ctl_type {
 	ETA_CTL_FORK,         /* reply fd: a connected socket on which a forked child will ATTACH */
 	ETA_CTL_SHARE,        /* these DTIs are about to be held by other processes: watch their shadows' cookies */
 	ETA_CTL_CLAIM,        /* fd: a shadow received by exec or SCM_RIGHTS; which DTI is it? */
-	ETA_CTL_PING,         /* is etad alive */
+	ETA_CTL_PING,         /* is etad alive; is the holder of a lock alive */
 	ETA_CTL_ADMIN,        /* etactl: a command in text; reply is a stream of text records, last one empty */
 	ETA_CTL_NOTIFY_SEG,   /* KA: segment added, map it when you meet it */
 	ETA_CTL_NOTIFY_END,   /* KA: etad is stopping, body says how connections are treated */
@@ -107,6 +108,8 @@ struct eta_ctl_attach_reply {
 	uint32_t page_bytes;                 /* of the core page mapping */
 	uint16_t port_lo, port_hi;           /* ephemeral range the engine uses */
 	uint32_t epoch;
+	uint32_t lock_id; /* nonzero, bits 0..30: this session in eta_dti_al.snd_lock and rcv_lock */
+	uint32_t pad;
 	struct eta_seg_geom seg[2]; /* AL, EN */
 	struct eta_ring_geom ring0;
 };
@@ -115,7 +118,7 @@ struct eta_ctl_attach_reply {
 /* SEG_MAP, SEG_GROW. Reply fd: the segment (read-only for EN). */
 struct eta_ctl_seg {
 	struct eta_ctl_hdr hdr;
-	uint32_t session; /* SEG_MAP: own or inherited session */
+	uint32_t session; /* SEG_MAP, SEG_GROW: own or inherited session */
 	uint8_t seg;      /* SEG_MAP */
 	uint8_t grow;     /* SEG_GROW: ETA_GROW_* */
 	uint8_t core;
@@ -129,7 +132,7 @@ struct eta_ctl_seg_reply {
 	struct eta_seg_geom seg;
 };
 
-/* RING_ADD. Reply fd: wake pipe. The segments it lies in may be new: SEG_MAP them. */
+/* RING_ADD. Reply fds: wake pipe, kick eventfd of this session and core. The segments it lies in may be new: SEG_MAP them. */
 struct eta_ctl_ring {
 	struct eta_ctl_hdr hdr;
 	uint8_t core;
@@ -178,14 +181,38 @@ struct eta_ctl_share {
 	struct eta_ctl_share_item item[ETA_CTL_SHARE_MAX]; /* only n are sent */
 };
 
-/* CLAIM */
+/*
+ * CLAIM. The DTI has been moved to segments of its own, which the caller maps (reply fds: AL, EN read-only) and rings under an index of its
+ * own DTI space; whoever held it before sees ETA_DTI_MOVED in the old record and maps the new one in the same way.
+ */
 struct eta_ctl_claim_reply {
 	struct eta_ctl_hdr hdr;
-	uint32_t session; /* owner, now inherited by the caller as @owner */
-	uint32_t dti;
+	uint32_t dti; /* as the claimer rings it, owner 0 */
 	uint16_t gen;
 	uint16_t pad;
-	uint32_t pad2;
+	struct eta_seg_geom al, en;
+};
+
+/* PING. lock_id != 0: NOT_FOUND says that no live session has it, and its locks may be broken by compare-exchange. */
+struct eta_ctl_ping {
+	struct eta_ctl_hdr hdr;
+	uint32_t lock_id;
+	uint32_t pad;
+};
+
+/* NOTIFY_SEG */
+struct eta_ctl_notify_seg {
+	struct eta_ctl_hdr hdr;
+	uint32_t session;
+	uint32_t pad;
+	struct eta_seg_geom seg;
+};
+
+/* NOTIFY_END */
+struct eta_ctl_notify_end {
+	struct eta_ctl_hdr hdr;
+	uint32_t grace_ms; /* connections are reset after this long */
+	uint32_t pad;
 };
 
 /* ADMIN: body is the command line, NUL-terminated ("connections --json"); replies: text chunks, empty chunk = end. */
