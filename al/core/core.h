@@ -49,6 +49,9 @@ bool al_policy_loopback(void);
 void al_before_fork(void);
 void al_after_fork_parent(void);
 void al_after_fork_child(void);
+/* AL's own descriptors (few, high, close-on-exec). close, closefrom and dup2 of the program step over them; al_fd_yield() moves one away from @fd. */
+bool al_fd_is_own(int fd);
+int al_fd_yield(int fd); /* Return: 0 (also if not ours); -EMFILE */
 /* Orderly end of the process: closes (FIN, data drained by the engine) all conns only we hold. */
 void al_at_exit(void);
 
@@ -68,12 +71,28 @@ void al_conn_shut_rd(struct al_conn *conn);
 void al_conn_close(struct al_conn *conn, bool abort);
 /* Will another process hold it (fork, SCM_RIGHTS)? @cookie: SO_COOKIE of the shadow. */
 int al_conn_share(struct al_conn *conn, uint64_t cookie);
+bool al_conn_is_shared(const struct al_conn *conn);
+/*
+ * The conn behind a shadow that came by exec or SCM_RIGHTS, or whose old conn is in state ETA_DTI_MOVED (close that one with al_conn_forget).
+ * NULL with errno ENOENT: KA knows no DTI behind this descriptor.
+ */
+struct al_conn *al_conn_claim(int shadow_fd);
+void al_conn_forget(struct al_conn *conn);
 
 /* Copy out at most the iovecs' room. Return bytes; 0 = end of stream; -EAGAIN; -errno (the connection's error, said once as by SO_ERROR). */
 ssize_t al_conn_recv(struct al_conn *conn, const struct iovec *iov, int iov_n, bool peek);
 /* Copy in as much as the send buffer takes. Return bytes > 0; -EAGAIN (WRITE event will come); -EPIPE; -errno. @more: MSG_MORE. */
 ssize_t al_conn_send(struct al_conn *conn, const struct iovec *iov, int iov_n, bool more);
 
+/* Urgent data (MSG_OOB). send: the last byte is urgent. recv: 1, -EINVAL none or read already or inline, -EAGAIN announced but not here yet. */
+ssize_t al_conn_send_urgent(struct al_conn *conn, const struct iovec *iov, int iov_n);
+ssize_t al_conn_recv_urgent(struct al_conn *conn, uint8_t *byte, bool peek);
+bool al_conn_at_mark(struct al_conn *conn); /* SIOCATMARK */
+/* Zero-copy receive: ranges of readable bytes, valid until consumed. Return ranges (0 = none readable) or -errno; then give back from the front. */
+int al_conn_loan(struct al_conn *conn, struct iovec *iov, int iov_n);
+void al_conn_consume(struct al_conn *conn, uint32_t bytes);
+
+/* A conn that is not ready to write asks the engine for ETA_EV_WRITE by itself, once per time it is full. */
 uint32_t al_conn_ready(struct al_conn *conn);         /* POLL* bits, from what is known; refreshes the record if nothing is known to be ready */
 uint32_t al_conn_rcv_bytes(struct al_conn *conn);     /* FIONREAD */
 uint32_t al_conn_snd_bytes(struct al_conn *conn);     /* SIOCOUTQ */
@@ -102,6 +121,8 @@ void al_conn_unwatch(struct al_conn *conn);
  */
 int al_wait_arm(void);  /* returns the descriptor to poll, or -errno (engine gone) */
 void al_wait_disarm(void);
+/* How long to sleep at most before disarming and arming again (AL wants to look after its memory); -1 = no limit. Call when armed. */
+int al_wait_timeout_ms(void);
 bool al_wait_spin(void);
 /* Wake another thread of this process that sleeps in its own wait (its conn became ready by our draining, or was closed). */
 void al_wake_thread(struct al_waiter *waiter);
