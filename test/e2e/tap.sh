@@ -109,7 +109,8 @@ lab_up() {
 bg() {
     local log=$1
     shift
-    "$@" >"$tmp/$log" 2>&1 </dev/null &
+    : >"$tmp/$log" # now, not when the child gets to run
+    "$@" >>"$tmp/$log" 2>&1 </dev/null &
     bg_pid=$!
     bg_pids+=("$bg_pid")
 }
