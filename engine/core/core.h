@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One engine core from inside: what the files of this room share. Others use engine.h.
+ */
+#ifndef ENGINE_CORE_CORE_H
+#define ENGINE_CORE_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include "engine/core/ctable.h"
+#include "engine/core/engine.h"
+#include "engine/core/trace.h"
+#include "engine/dti/dti.h"
+#include "engine/net/net.h"
+#include "engine/tcp/tcp.h"
+
+#define CORE_TIMER_BUDGET 128u
+#define CORE_SWEEP_BUDGET 32u
+#define CORE_REAP_SLICE 2048u
+#define CORE_TURN_FRAMES 256u  /* frames to ourselves that wait for the next turn of the loop */
+#define CORE_HOPS 1024u        /* destinations whose next hop is remembered; power of two */
+#define CORE_WAITERS 256u      /* contexts remembered for a neighbour that is not resolved yet */
+#define CORE_KICK_LOOK_US 50u  /* awake: look at kick descriptors of dormant rings this often */
+#define CORE_NOTICE_ROOM 64u   /* entries of the answer ring that notices leave to answers */
+
+/* Stages of the loop, for cycle accounting. */
+enum core_stage {
+	CORE_STAGE_RX,
+	CORE_STAGE_TCP,
+	CORE_STAGE_EVENTS,
+	CORE_STAGE_DOORBELLS,
+	CORE_STAGE_TIMERS,
+	CORE_STAGE_ADMIN,
+	CORE_STAGE_OUTPUT,
+	CORE_STAGE_TX,
+	CORE_STAGE_N
+};
+
+struct core_stats {
+	uint64_t loops;
+	uint64_t loops_idle;
+	uint64_t sleeps;
+	uint64_t cyc[CORE_STAGE_N]; /* of turns that did work */
+	uint64_t cyc_idle;
+	uint64_t rx_no_ctx;      /* TCP segments without context or listener: punted */
+	uint64_t rx_not_local;   /* TCP segments to an address that is not ours */
+	uint64_t turned;         /* frames to ourselves */
+	uint64_t turn_full;      /* ... dropped: queue full, or no buffer */
+	uint64_t tx_no_hop;      /* segments not sent: no route */
+	uint64_t tx_pending;     /* segments not sent: neighbour not resolved yet */
+	uint64_t tx_no_bytes;    /* segments not sent: the DTI's chunks did not give the bytes */
+	uint64_t open_not_carried; /* active opens left to the kernel */
+	uint64_t open_failed;
+	uint64_t ctx_full;       /* opens and embryos refused: context table full */
+	uint64_t ports_used_up;  /* active opens refused: no free port */
+};
+
+/* The next hop towards one destination. Direct-mapped by a hash of the address. */
+struct core_hop {
+	struct ip_addr dst;
+	struct net_hop hop;
+	uint8_t result; /* enum route_result; valid while the hop is current */
+};
+
+struct core_mem {
+	void *base;
+	uint64_t bytes;
+};
+
+struct core {
+	struct dti dti; /* must be first: dti_of() */
+	struct tcp_stack tcp;
+	struct net net;
+	struct ctable ctable;
+	struct engine *engine;
+	const struct engine_conf *conf;
+	uint32_t idx;
+	uint64_t now_us;
+	bool is_stopping;
+	bool is_stopped;
+
+	/* free context slots: a stack */
+	uint32_t *ctx_free; /* [ctx_n] */
+	uint32_t ctx_free_n;
+
+	/* frames to our own address: sent in this turn, received in the next */
+	struct rte_mbuf *turn[CORE_TURN_FRAMES];
+	uint32_t turn_n;
+	struct port *turn_port; /* stands for the loop inside; not one of the engine's */
+
+	struct core_hop hop[CORE_HOPS];
+	uint32_t waiter[CORE_WAITERS]; /* contexts whose segment met an unresolved neighbour */
+	uint32_t waiter_n;
+	struct {
+		uint8_t smac[6];
+		uint8_t port;
+		bool is_valid;
+	} reply_to; /* frame being processed: where answers of embryos may go without neighbour resolution */
+
+	uint16_t port_lo, port_hi; /* host order */
+	uint64_t port_key[2];
+	uint32_t port_step[64]; /* RFC 6056 3.3.4: counters by hash */
+
+	struct rte_ring *commands;
+	struct rte_ring *answers;
+	bool is_answered; /* something for KA since it was last notified */
+	int kick_fd;
+	int notify_fd;
+	int epoll_fd;
+	uint64_t kick_look_us; /* last look at kick descriptors */
+	struct eta_core_page *page;
+	struct trace *trace;
+	struct core_stats stats;
+	struct core_mem mem[8];
+	uint32_t mem_n;
+	uint64_t memory_bytes;
+};
+ETA_STATIC_ASSERT(offsetof(struct core, dti) == 0, "dti_of() needs it first");
+
+/* core.c */
+ETA_MUST_CHECK int core_init(struct core *core, struct engine *engine, uint32_t idx, struct eta_core_page *page, char *err,
+		size_t err_len);
+void core_fini(struct core *core);
+
+/* admin.c: commands within ETA_ADMIN_BURST, endings, notices. Return: commands done. */
+uint32_t admin_poll(struct core *core);
+/* Answer @msg (op becomes DONE). */
+void admin_done(struct core *core, const struct eta_admin_msg *msg, enum eta_status status);
+
+/* up.c: contexts whose neighbour may have been resolved try again. */
+void core_retry_waiters(struct core *core);
+void core_ctx_dump(struct core *core, struct eta_admin_msg *msg);
+
+/* ports.c: a free local port for @tuple (laddr, raddr, rport set). Return: false = none. */
+bool ports_pick(struct core *core, struct ip_tuple *tuple);
+
+/* turn.c */
+ETA_MUST_CHECK int turn_init(struct core *core);
+void turn_fini(struct core *core);
+/* Frames of the last turn. Return: how many, at most PORT_BURST. */
+uint32_t turn_rx(struct core *core, struct rte_mbuf **burst);
+
+/* idle.c */
+ETA_MUST_CHECK int idle_init(struct core *core, char *err, size_t err_len);
+void idle_fini(struct core *core);
+/* Awake, with dormant rings: look whether one was kicked. */
+void idle_look_kicks(struct core *core);
+/* Nothing to do: sleep until something is. */
+void idle_sleep(struct core *core, uint64_t now_us);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Passive opens: from the SYN to the process that accepts.
+ *
+ * A master has, per session, a queue of child DTIs that this session has posted. A finished handshake is bound to the first child of
+ * a session that subscribes to the master: one whose thread waits (armed) before one that is busy, and in rotation. Bytes that
+ * follow go to the child's session at once. Where several sessions subscribe and none is armed, nobody knows who will call accept()
+ * first: the connection waits unbound, early bytes staged, and the first to ring TAKE gets it.
+ *
+ * Until the application has it (ACCEPTED, or any counter above 0) the connection is the listener's: if its session dies or
+ * withdraws, it goes to another, bytes and all.
+ *
+ * Source: eta/dti.h ACCEPT; patent paragraphs 43-48.
+ */
+#ifndef ENGINE_DTI_ACCEPT_H
+#define ENGINE_DTI_ACCEPT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <eta/admin.h>
+#include <eta/status.h>
+
+struct dti;
+struct session;
+
+#define ACCEPT_CHILDREN_MAX 256u /* of one CHILD doorbell */
+#define ACCEPT_POSTED_MAX 4096u  /* of one session on one master */
+
+/* A posted child. Pool; index 0 is never used. */
+struct dti_child {
+	uint32_t dti;
+	uint32_t next;
+	uint16_t gen;
+	uint16_t pad;
+};
+
+/* The children that one session has posted on one master. Pool; index 0 is never used. */
+struct dti_post {
+	uint16_t session;
+	uint16_t next;  /* of the same master; free: next free */
+	uint32_t n;
+	uint32_t head, tail;
+};
+
+/* A listener. Pool; index 0 is never used. */
+struct dti_master {
+	uint32_t ctx;      /* 0 = unused */
+	uint32_t next;     /* free: next free; else next listener of the same port bucket */
+	uint32_t backlog;
+	uint32_t embryo_n; /* in SYN-RECEIVED */
+	uint32_t wait_n;   /* established, bound to no child */
+	uint32_t wait_head, wait_tail;
+	uint32_t unaccepted_n; /* bound, not yet accepted */
+	uint16_t post;     /* list of struct dti_post */
+	uint16_t turn;     /* ring that got the last connection */
+	bool is_v6only;
+	bool is_closing;
+};
+
+/**
+ * accept_listen() - Make a DTI a master (ETA_ADMIN_LISTEN).
+ *
+ * Return: status for DONE.   Context: cold, core.
+ */
+enum eta_status accept_listen(struct dti *d, const struct eta_admin_msg *msg);
+/* Stop listening: embryos and connections nobody has accepted are reset, children become FREE. */
+void accept_unlisten(struct dti *d, uint32_t master_idx);
+
+/* Post children [@first, @first + @n) of session @s on the master. */
+void accept_post(struct dti *d, uint32_t master_idx, struct session *s, uint32_t first, uint32_t n);
+/* Bind up to @n waiting connections to children of @s, told on @ring. */
+void accept_take(struct dti *d, uint32_t master_idx, struct session *s, uint16_t ring, uint32_t n);
+/* The application has child @idx. */
+void accept_done(struct dti *d, uint32_t idx);
+/* @s posts no more on the master and takes no more: free its children, move what it has not accepted. */
+void accept_withdraw(struct dti *d, uint32_t master_idx, struct session *s);
+/* Child @idx is bound to a session that is going: find it another place, or let it wait, or reset it. */
+void accept_rebind(struct dti *d, uint32_t idx);
+/* A context that the master counted is gone (tcp_up_free of an embryo, a waiting or an unaccepted one). */
+void accept_forget(struct dti *d, uint32_t idx);
+
+#endif
