@@ -40,6 +40,7 @@ struct port {
 	uint8_t idx;          /* in the engine's list */
 	uint8_t mac[6];
 	uint16_t mtu;         /* IP bytes; updated by KA's link messages */
+	uint16_t mtu_max;     /* what its buffers can carry: bounds mtu. 0 = any */
 	uint32_t caps;        /* PORT_CAP_* */
 	uint32_t tso_bytes_max; /* payload + headers of one superframe; 0 without TSO */
 	int ifindex;          /* kernel interface whose addresses and routes this port serves, 0 = none */

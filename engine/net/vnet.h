@@ -16,8 +16,8 @@
 
 /* @hdr came with the received frame @m: set RX_LRO + tso_segsz, and RX_L4_CKSUM_GOOD or _NONE. Context: hot. */
 void vnet_to_rx(const struct virtio_net_hdr *hdr, struct rte_mbuf *m);
-/* Describe @m, which has TX flags and lengths set, to the kernel. Context: hot. */
-void vnet_from_tx(const struct rte_mbuf *m, struct virtio_net_hdr *hdr);
+/* Describe @m, which has TX flags and lengths set, to the kernel; corrects the partial checksum of a superframe. Context: hot. */
+void vnet_from_tx(struct rte_mbuf *m, struct virtio_net_hdr *hdr);
 /* Describe @m, received with RX flags (one segment), to a TAP. Context: KA. */
 void vnet_from_rx(const struct rte_mbuf *m, struct virtio_net_hdr *hdr);
 /**

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Received frame -> verdict: Ethernet, IPv4 or IPv6, TCP.
+ *
+ * A cursor {at, left} runs through the frame; a header is read only after its length was compared with what is left. Whatever is legal but
+ * not ours is the kernel's (FOREIGN); what cannot be legal is dropped.
+ *
+ * A superframe may be longer than one mbuf can be (64 KiB less headroom): the port then hands its beginning, marked as LRO. It is taken as
+ * far as it reaches, without FIN and PSH; the peer sends the rest again.
+ *
+ * Limits: VLAN tags other than priority tags (VID 0) are foreign. IPv6 jumbograms are dropped.
+ *
+ * RFC 791 3.1, RFC 8200 4, RFC 6946 (atomic fragments), RFC 1122 3.2.1, RFC 9293 3.1.
+ */
+#include "engine/net/ip_rx.h"
+
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <eta/abi.h>
+
+#include "engine/net/cksum.h"
+
+#define ETHER_BYTES 14u
+#define VLAN_BYTES 4u
+#define ETHER_TYPE_IPV4 0x0800
+#define ETHER_TYPE_IPV6 0x86dd
+#define ETHER_TYPE_VLAN 0x8100
+#define VLAN_VID_MASK 0x0fff
+#define IPV4_BYTES_MIN 20u
+#define IPV6_BYTES 40u
+#define EXT_UNIT_BYTES 8u
+
+/* One frame on its way through the parser. */
+struct rx {
+	struct net_stats *stats;
+	const struct rte_mbuf *m;
+	struct ip_pkt *pkt;
+	const uint8_t *at;    /* next header */
+	uint32_t left;        /* bytes from @at to the end of what counts */
+	struct ip_addr src, dst;
+	bool is_cut;          /* a superframe without its end */
+};
+
+static inline enum ip_verdict leave(struct rx *rx, uint64_t *counter, enum ip_verdict verdict)
+{
+	(*counter)++;
+	rx->pkt->verdict = (uint8_t)verdict;
+	return verdict;
+}
+
+#define LEAVE(rx, counter, verdict) leave(rx, &(rx)->stats->counter, verdict)
+
+static inline uint16_t load_be16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline uint32_t load_be32(const uint8_t *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return ntohl(v);
+}
+
+static inline void advance(struct rx *rx, uint32_t bytes)
+{
+	rx->at += bytes;
+	rx->left -= bytes;
+}
+
+/* The port has verified the TCP or UDP checksum, or vouches for bytes whose checksum was never filled in. */
+static inline bool port_trusts_l4(const struct rte_mbuf *m)
+{
+	uint64_t f = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
+
+	return f == RTE_MBUF_F_RX_L4_CKSUM_GOOD || f == RTE_MBUF_F_RX_L4_CKSUM_NONE;
+}
+
+/* IP says the packet has @bytes from here on. Return: false when the frame has less. */
+static inline bool limit(struct rx *rx, uint32_t bytes)
+{
+	if (bytes <= rx->left) {
+		rx->left = bytes; /* what follows is Ethernet padding */
+		return true;
+	}
+	rx->is_cut = (rx->m->ol_flags & RTE_MBUF_F_RX_LRO) && port_trusts_l4(rx->m);
+	return rx->is_cut;
+}
+
+static bool v4_is_martian(const struct rx *rx)
+{
+	uint32_t src = ntohl(rx->src.w_be[3]), dst = ntohl(rx->dst.w_be[3]);
+
+	return src >> 24 == 0 || src >> 24 == 127 || src >> 28 == 0xe || src == UINT32_MAX ||
+			dst >> 24 == 0 || dst >> 24 == 127;
+}
+
+static bool v6_is_martian(const struct rx *rx)
+{
+	const struct ip_addr *src = &rx->src, *dst = &rx->dst;
+
+	if (src->b[0] == 0xff || ip_addr_is_v4(src) || ip_addr_is_v4(dst))
+		return true;
+	/* ::/127 = unspecified and loopback */
+	return (src->q[0] == 0 && src->w_be[2] == 0 && ntohl(src->w_be[3]) <= 1) ||
+			(dst->q[0] == 0 && dst->w_be[2] == 0 && ntohl(dst->w_be[3]) <= 1);
+}
+
+static inline uint16_t wire_segs(const struct rte_mbuf *m, uint32_t len)
+{
+	uint32_t n;
+
+	if (!(m->ol_flags & RTE_MBUF_F_RX_LRO) || m->tso_segsz == 0)
+		return 1;
+	n = (len + m->tso_segsz - 1) / m->tso_segsz;
+	return n == 0 ? 1 : (uint16_t)RTE_MIN(n, (uint32_t)UINT16_MAX);
+}
+
+static inline enum ip_verdict parse_tcp(struct rx *rx)
+{
+	struct ip_pkt *pkt = rx->pkt;
+	struct tcp_seg *seg = &pkt->seg;
+	const uint8_t *tcp = rx->at;
+	uint32_t hdr_bytes;
+
+	if (ETA_UNLIKELY(pkt->is_v4 ? v4_is_martian(rx) : v6_is_martian(rx)))
+		return LEAVE(rx, rx_drop_martian, IP_RX_DROP);
+	if (ETA_UNLIKELY(rx->left < TCP_HDR_BYTES))
+		return LEAVE(rx, rx_drop_tcp_hdr, IP_RX_DROP);
+	hdr_bytes = (tcp[12] >> 4) * 4u;
+	if (ETA_UNLIKELY(hdr_bytes < TCP_HDR_BYTES || hdr_bytes > rx->left))
+		return LEAVE(rx, rx_drop_tcp_hdr, IP_RX_DROP);
+	if (!port_trusts_l4(rx->m)) {
+		uint64_t sum = cksum_pseudo(&rx->src, &rx->dst, IPPROTO_TCP, rx->left);
+
+		if (ETA_UNLIKELY(cksum_fold(sum + cksum_sum(tcp, rx->left)) != 0xffff))
+			return LEAVE(rx, rx_drop_tcp_cksum, IP_RX_DROP);
+	}
+
+	pkt->tuple.laddr = rx->dst;
+	pkt->tuple.raddr = rx->src;
+	memcpy(&pkt->tuple.rport_be, tcp, 2);
+	memcpy(&pkt->tuple.lport_be, tcp + 2, 2);
+	seg->seq = load_be32(tcp + 4);
+	seg->ack = load_be32(tcp + 8);
+	seg->flags = tcp[13];
+	seg->wnd = load_be16(tcp + 14);
+	seg->urg = load_be16(tcp + 18);
+	seg->ecn = pkt->tos & 3;
+	seg->opt_len = (uint8_t)(hdr_bytes - TCP_HDR_BYTES);
+	seg->opt = tcp + TCP_HDR_BYTES;
+	seg->data = tcp + hdr_bytes;
+	seg->len = rx->left - hdr_bytes;
+	seg->segs = wire_segs(rx->m, seg->len);
+	if (ETA_UNLIKELY(rx->is_cut))
+		seg->flags &= (uint8_t)~(TCP_FIN | TCP_PSH);
+	return LEAVE(rx, rx_tcp, IP_RX_TCP);
+}
+
+static enum ip_verdict parse_icmp(struct rx *rx)
+{
+	struct ip_pkt *pkt = rx->pkt;
+
+	switch (icmp_rx_parse(rx->at, rx->left, pkt->is_v4, &rx->src, &rx->dst, &pkt->icmp)) {
+	case 1: return LEAVE(rx, rx_icmp_err, IP_RX_ICMP_ERR);
+	case 0: return LEAVE(rx, rx_foreign_proto, IP_RX_FOREIGN);
+	}
+	return LEAVE(rx, rx_drop_icmp, IP_RX_DROP);
+}
+
+/* Behind the IP headers of an unfragmented packet. */
+static inline enum ip_verdict parse_upper(struct rx *rx, uint8_t proto)
+{
+	struct ip_pkt *pkt = rx->pkt;
+
+	pkt->proto = proto;
+	pkt->l4_off = (uint16_t)(rx->at - rte_pktmbuf_mtod(rx->m, const uint8_t *));
+	pkt->l4_len = rx->left;
+	if (ETA_LIKELY(proto == IPPROTO_TCP))
+		return parse_tcp(rx);
+	if (proto == (pkt->is_v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
+		return parse_icmp(rx);
+	return LEAVE(rx, rx_foreign_proto, IP_RX_FOREIGN);
+}
+
+static inline enum ip_verdict parse_v4(struct rx *rx)
+{
+	const uint8_t *ip = rx->at;
+	uint32_t hdr_bytes, total_bytes, v4_be;
+	uint64_t cksum_flags = rx->m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
+
+	if (ETA_UNLIKELY(rx->left < IPV4_BYTES_MIN))
+		return LEAVE(rx, rx_drop_runt, IP_RX_DROP);
+	hdr_bytes = (ip[0] & 0xfu) * 4;
+	total_bytes = load_be16(ip + 2);
+	if (ETA_UNLIKELY(ip[0] >> 4 != 4 || hdr_bytes < IPV4_BYTES_MIN || total_bytes < hdr_bytes))
+		return LEAVE(rx, rx_drop_ip_hdr, IP_RX_DROP);
+	if (ETA_UNLIKELY(!limit(rx, total_bytes) || hdr_bytes > rx->left))
+		return LEAVE(rx, rx_drop_ip_len, IP_RX_DROP);
+	if (cksum_flags != RTE_MBUF_F_RX_IP_CKSUM_GOOD &&
+			ETA_UNLIKELY(cksum_fold(cksum_sum(ip, hdr_bytes)) != 0xffff))
+		return LEAVE(rx, rx_drop_ip_cksum, IP_RX_DROP);
+
+	rx->pkt->is_v4 = true;
+	rx->pkt->tos = ip[1];
+	rx->pkt->ttl = ip[8];
+	memcpy(&v4_be, ip + 12, 4);
+	rx->src = ip_addr_from_v4(v4_be);
+	memcpy(&v4_be, ip + 16, 4);
+	rx->dst = ip_addr_from_v4(v4_be);
+	if (ETA_UNLIKELY(load_be16(ip + 6) & 0x3fff)) /* MF, or an offset */
+		return LEAVE(rx, rx_fragment, IP_RX_FRAGMENT);
+	if (ETA_UNLIKELY(ip[16] >= 0xe0)) /* multicast, broadcast */
+		return LEAVE(rx, rx_foreign_proto, IP_RX_FOREIGN);
+	advance(rx, hdr_bytes);
+	return parse_upper(rx, ip[9]);
+}
+
+/* May every option of this hop-by-hop or destination options header be skipped by one who does not know it (RFC 8200 4.2)? */
+static bool ext_options_skippable(const uint8_t *ext, uint32_t bytes)
+{
+	uint32_t i = 2;
+
+	while (i < bytes) {
+		if (ext[i] == 0) { /* Pad1 */
+			i++;
+			continue;
+		}
+		if (ext[i] >> 6 != 0 || i + 2 > bytes)
+			return false;
+		i += 2u + ext[i + 1];
+	}
+	return i == bytes;
+}
+
+enum ext_step {
+	EXT_UPPER,    /* @next names the upper layer, @at stands there */
+	EXT_MORE,
+	EXT_FRAGMENT,
+	EXT_UNKNOWN,
+	EXT_BAD,
+};
+
+/* Passes one extension header of type *@next. */
+static enum ext_step ext_pass(struct rx *rx, uint8_t *next)
+{
+	uint32_t bytes;
+
+	switch (*next) {
+	case IPPROTO_HOPOPTS:
+	case IPPROTO_DSTOPTS:
+	case IPPROTO_ROUTING:
+	case IPPROTO_FRAGMENT:
+		break;
+	case IPPROTO_NONE:
+	case IPPROTO_AH:
+	case IPPROTO_ESP:
+		return EXT_UNKNOWN;
+	default:
+		return EXT_UPPER;
+	}
+	if (rx->left < EXT_UNIT_BYTES)
+		return EXT_BAD;
+	bytes = *next == IPPROTO_FRAGMENT ? EXT_UNIT_BYTES : (rx->at[1] + 1u) * EXT_UNIT_BYTES;
+	if (bytes > rx->left)
+		return EXT_BAD;
+	if (*next == IPPROTO_FRAGMENT && (load_be16(rx->at + 2) & 0xfff9))
+		return EXT_FRAGMENT;
+	if (*next == IPPROTO_ROUTING && rx->at[3] != 0) /* segments left: we are not the destination */
+		return EXT_UNKNOWN;
+	if ((*next == IPPROTO_HOPOPTS || *next == IPPROTO_DSTOPTS) && !ext_options_skippable(rx->at, bytes))
+		return EXT_UNKNOWN;
+	*next = rx->at[0];
+	advance(rx, bytes);
+	return EXT_MORE;
+}
+
+static enum ip_verdict parse_v6_ext(struct rx *rx, uint8_t next)
+{
+	uint32_t n;
+
+	for (n = 0; n <= IP_EXT_HDRS_MAX; n++) {
+		switch (ext_pass(rx, &next)) {
+		case EXT_MORE: continue;
+		case EXT_UPPER: return parse_upper(rx, next);
+		case EXT_FRAGMENT: return LEAVE(rx, rx_fragment, IP_RX_FRAGMENT);
+		case EXT_UNKNOWN: return LEAVE(rx, rx_ext_unknown, IP_RX_FOREIGN);
+		case EXT_BAD: return LEAVE(rx, rx_drop_ext, IP_RX_DROP);
+		}
+	}
+	return LEAVE(rx, rx_drop_ext, IP_RX_DROP);
+}
+
+static inline enum ip_verdict parse_v6(struct rx *rx)
+{
+	const uint8_t *ip = rx->at;
+
+	if (ETA_UNLIKELY(rx->left < IPV6_BYTES))
+		return LEAVE(rx, rx_drop_runt, IP_RX_DROP);
+	if (ETA_UNLIKELY(ip[0] >> 4 != 6))
+		return LEAVE(rx, rx_drop_ip_hdr, IP_RX_DROP);
+	advance(rx, IPV6_BYTES);
+	if (ETA_UNLIKELY(!limit(rx, load_be16(ip + 4))))
+		return LEAVE(rx, rx_drop_ip_len, IP_RX_DROP);
+
+	rx->pkt->is_v4 = false;
+	rx->pkt->tos = (uint8_t)(load_be16(ip) >> 4);
+	rx->pkt->ttl = ip[7];
+	memcpy(rx->src.b, ip + 8, 16);
+	memcpy(rx->dst.b, ip + 24, 16);
+	if (ETA_UNLIKELY(rx->dst.b[0] == 0xff))
+		return LEAVE(rx, rx_foreign_proto, IP_RX_FOREIGN);
+	if (ETA_LIKELY(ip[6] == IPPROTO_TCP))
+		return parse_upper(rx, IPPROTO_TCP);
+	return parse_v6_ext(rx, ip[6]);
+}
+
+/* Passes the Ethernet header and a priority tag. Return: the EtherType, 0 = a VLAN that is not ours, or cut short. */
+static inline uint16_t pass_ether(struct rx *rx)
+{
+	uint16_t type = load_be16(rx->at + 12);
+
+	advance(rx, ETHER_BYTES);
+	if (ETA_UNLIKELY(type == ETHER_TYPE_VLAN)) {
+		if (rx->left < VLAN_BYTES || (load_be16(rx->at) & VLAN_VID_MASK) != 0)
+			return 0;
+		type = load_be16(rx->at + 2);
+		advance(rx, VLAN_BYTES);
+	}
+	if ((rx->m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) && (rx->m->vlan_tci & VLAN_VID_MASK) != 0)
+		return 0;
+	return type;
+}
+
+enum ip_verdict ip_rx_parse(struct net_stats *stats, const struct port *port, const struct rte_mbuf *m, struct ip_pkt *pkt)
+{
+	struct rx rx = {.stats = stats, .m = m, .pkt = pkt, .left = m->data_len};
+	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
+	uint16_t type;
+
+	rx.at = frame;
+	pkt->proto = 0;
+	if (ETA_UNLIKELY(m->nb_segs != 1))
+		return LEAVE(&rx, rx_drop_chained, IP_RX_DROP);
+	if (ETA_UNLIKELY(rx.left < ETHER_BYTES))
+		return LEAVE(&rx, rx_drop_runt, IP_RX_DROP);
+	memcpy(pkt->smac, frame + 6, 6);
+	type = pass_ether(&rx);
+	pkt->l3_off = (uint16_t)(rx.at - frame);
+	if (ETA_UNLIKELY(type != ETHER_TYPE_IPV4 && type != ETHER_TYPE_IPV6))
+		return LEAVE(&rx, rx_foreign_ether, IP_RX_FOREIGN);
+	if (ETA_UNLIKELY(memcmp(frame, port->mac, 6) != 0)) {
+		if (frame[0] & 1) /* group address: never TCP */
+			return LEAVE(&rx, rx_foreign_proto, IP_RX_FOREIGN);
+		return LEAVE(&rx, rx_foreign_mac, IP_RX_FOREIGN);
+	}
+	return type == ETHER_TYPE_IPV4 ? parse_v4(&rx) : parse_v6(&rx);
+}
