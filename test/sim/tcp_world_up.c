@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What TCP calls up (tcp_up.h), answered by a model that holds TCP to its word.
+ */
+#include "test/sim/tcp_world_up.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/tcp/seq.h"
+
+#define FRAME_BYTES_MAX 65536u
+
+static struct user *ctx_user(struct core *host, const struct tcp_ctx *ctx);
+static void segment_put(struct core *host, const struct ip_tuple *tuple, const struct tcp_txseg *seg,
+		uint64_t key, uint32_t done, uint32_t len, bool last);
+static void send_check(struct core *host, const struct tcp_ctx *ctx, struct user *u, const struct tcp_txseg *seg);
+static void advert_check(struct core *host, const struct tcp_ctx *ctx, struct user *u, const struct tcp_txseg *seg);
+
+/* ---- contexts ---- */
+
+struct tcp_ctx *world_ctx_take(struct core *host, struct conn *conn)
+{
+	uint32_t i;
+
+	for (i = 2; i < host->ctx_n; i++) {
+		struct tcp_ctx *ctx = &host->ctx[i];
+
+		if (host->conn_of[i] != 0)
+			continue;
+		memset(ctx, 0, sizeof(*ctx));
+		ctx->idx = i;
+		host->conn_of[i] = (uint32_t)(conn - host->world->conn) + 1;
+		host->ctx_used++;
+		conn->user[host->side].ctx_idx = i;
+		return ctx;
+	}
+	return NULL;
+}
+
+struct tcp_ctx *world_ctx_find(struct core *host, const struct ip_tuple *tuple)
+{
+	uint16_t port = ntohs(host->side == 0 ? tuple->lport_be : tuple->rport_be);
+	uint32_t i = port - WORLD_PORT_FIRST;
+
+	if (i >= host->world->conn_n || host->world->conn[i].user[host->side].ctx_idx == 0)
+		return NULL;
+	return &host->ctx[host->world->conn[i].user[host->side].ctx_idx];
+}
+
+void world_tuple(const struct world *w, const struct conn *conn, int side, struct ip_tuple *tuple)
+{
+	struct ip_addr a = ip_addr_from_v4(htonl(0x0a000001)), b = ip_addr_from_v4(htonl(0x0a000002));
+	uint16_t pa = htons(conn->port), pb = htons(WORLD_PORT_SERVER);
+
+	(void)w;
+	tuple->laddr = side == 0 ? a : b;
+	tuple->raddr = side == 0 ? b : a;
+	tuple->lport_be = side == 0 ? pa : pb;
+	tuple->rport_be = side == 0 ? pb : pa;
+}
+
+struct tcp_ctx *tcp_up_embryo(struct core *env, struct tcp_ctx *master, const struct ip_tuple *tuple)
+{
+	struct world *w = env->world;
+	uint32_t i = (uint32_t)ntohs(tuple->rport_be) - WORLD_PORT_FIRST;
+
+	if (master->idx != env->listener)
+		world_fail(w, "an embryo of something that does not listen");
+	if (i >= w->conn_n || w->conn[i].user[1].is_known || rnd_ppm(&w->rnd, w->conf.embryo_refuse_ppm))
+		return NULL; /* a late duplicate of a SYN, or no room */
+	if (w->conn[i].user[1].ctx_idx != 0) {
+		world_fail(w, "a second embryo for one tuple");
+		return NULL;
+	}
+	if (w->conf.isn_near_wrap && !env->st.isn_min_valid) {
+		env->st.isn_min = 0u - rnd_below(&w->rnd, 40000);
+		env->st.isn_min_valid = true;
+	}
+	w->conn[i].user[1].is_freed = false;
+	return world_ctx_take(env, &w->conn[i]);
+}
+
+bool tcp_up_accept(struct core *env, struct tcp_ctx *ctx)
+{
+	struct world *w = env->world;
+	struct user *u = ctx_user(env, ctx);
+
+	if (u == NULL || u->is_known) {
+		world_fail(w, "accept said twice, or of no embryo");
+		return false;
+	}
+	if (u->refusals < 8 && rnd_ppm(&w->rnd, w->conf.accept_refuse_ppm)) {
+		u->refusals++;
+		return false;
+	}
+	world_trace(w, "B conn %u accepted", env->conn_of[ctx->idx] - 1);
+	u->is_known = u->is_open = u->poked = true;
+	return true;
+}
+
+void tcp_up_free(struct core *env, struct tcp_ctx *ctx)
+{
+	struct world *w = env->world;
+	struct user *u = ctx_user(env, ctx);
+
+	if (u == NULL || u->ctx_idx != ctx->idx) {
+		world_fail(w, "free said twice, or of no context");
+		return;
+	}
+	if (ctx->state != TCP_STATE_UNUSED || ctx->wheel_slot != 0 || (ctx->flags & TCP_CTX_LISTED))
+		world_fail(w, "a freed context is still in state %u or on a list", ctx->state);
+	if (u->is_known && !u->is_closed)
+		world_fail(w, "free said before closed");
+	world_trace(w, "%c conn %u free", 'A' + env->side, env->conn_of[ctx->idx] - 1);
+	env->conn_of[ctx->idx] = 0;
+	env->ctx_used--;
+	u->ctx_idx = 0;
+	u->is_freed = true;
+	u->snd_edge_valid = u->adv_valid = false;
+	memset(ctx, 0xa5, sizeof(*ctx)); /* not to be touched afterwards */
+	ctx->state = TCP_STATE_UNUSED;
+	ctx->idx = 0;
+}
+
+static struct user *ctx_user(struct core *host, const struct tcp_ctx *ctx)
+{
+	uint32_t conn = ctx->idx < host->ctx_n ? host->conn_of[ctx->idx] : 0;
+
+	return conn != 0 && conn <= host->world->conn_n ? &host->world->conn[conn - 1].user[host->side] : NULL;
+}
+
+/* ---- bytes in ---- */
+
+uint32_t tcp_up_place(struct core *env, struct tcp_ctx *ctx, uint32_t off, const uint8_t *data, uint32_t len)
+{
+	struct world *w = env->world;
+	struct user *u = ctx_user(env, ctx);
+	uint32_t i, right;
+
+	if (u == NULL) {
+		world_fail(w, "place without a connection");
+		return 0;
+	}
+	right = w->conf.hostile_peer ? len : content_match(u->key_rx, off, data, len);
+	if (right != len)
+		world_fail(w, "%c conn %u: wrong byte placed at stream offset %u", 'A' + env->side,
+				env->conn_of[ctx->idx] - 1, off + right);
+	if (off + len - u->rcv_head > u->rcv_cap_bytes || off - u->rcv_head > u->rcv_cap_bytes) {
+		world_fail(w, "%c conn %u: bytes %u..%u placed outside the window %u + %u", 'A' + env->side,
+				env->conn_of[ctx->idx] - 1, off, off + len, u->rcv_head, u->rcv_cap_bytes);
+		return 0;
+	}
+	if (rnd_ppm(&w->rnd, w->conf.place_short_ppm))
+		len = rnd_below(&w->rnd, len + 1);
+	for (i = 0; i < len; i++)
+		u->placed[(off + i) % u->rcv_cap_bytes] = 1;
+	return len;
+}
+
+uint32_t tcp_up_rcv_space(struct core *env, struct tcp_ctx *ctx)
+{
+	struct world *w = env->world;
+	struct user *u = ctx_user(env, ctx);
+
+	if (u == NULL) {
+		world_fail(w, "space of no connection");
+		return 0;
+	}
+	if (rnd_ppm(&w->rnd, w->conf.space_zero_ppm))
+		return 0;
+	return u->rcv_cap_bytes - (u->rcv_tail - u->rcv_head);
+}
+
+/* ---- events ---- */
+
+void tcp_up_readable(struct core *env, struct tcp_ctx *ctx, uint32_t rcv_tail, bool fin)
+{
+	struct world *w = env->world;
+	struct user *u = ctx_user(env, ctx);
+	uint32_t off;
+
+	if (u == NULL || !u->is_known || u->is_closed) {
+		world_fail(w, "readable said to nobody");
+		return;
+	}
+	if (rcv_tail - u->rcv_head > u->rcv_cap_bytes || seq_lt(rcv_tail, u->rcv_tail)) {
+		world_fail(w, "%c: readable %u, was %u, window %u + %u", 'A' + env->side, rcv_tail, u->rcv_tail,
+				u->rcv_head, u->rcv_cap_bytes);
+		return;
+	}
+	if (u->rx_fin && rcv_tail != u->rcv_tail)
+		world_fail(w, "bytes readable behind the FIN");
+	for (off = u->rcv_tail; off != rcv_tail; off++)
+		if (u->placed[off % u->rcv_cap_bytes] == 0) {
+			world_fail(w, "%c conn %u: offset %u readable but never placed", 'A' + env->side,
+					env->conn_of[ctx->idx] - 1, off);
+			return;
+		}
+	if (fin && !w->conf.hostile_peer && rcv_tail != w->conn[env->conn_of[ctx->idx] - 1].user[1 - env->side].snd_tail)
+		world_fail(w, "%c: FIN at %u, the peer closed at %u", 'A' + env->side, rcv_tail,
+				w->conn[env->conn_of[ctx->idx] - 1].user[1 - env->side].snd_tail);
+	u->rcv_tail = rcv_tail;
+	u->rx_fin |= fin;
+	u->poked = true;
+}
+
+void tcp_up_acked(struct core *env, struct tcp_ctx *ctx, uint32_t snd_una)
+{
+	struct world *w = env->world;
+	struct user *u = ctx_user(env, ctx), *peer;
+
+	if (u == NULL || !u->is_known || u->is_closed) {
+		if (u == NULL || u->is_known)
+			world_fail(w, "acked said to nobody");
+		return;
+	}
+	peer = &w->conn[env->conn_of[ctx->idx] - 1].user[1 - env->side];
+	if (seq_lt(snd_una, u->snd_una) || seq_gt(snd_una, u->snd_tail))
+		world_fail(w, "%c: acked %u, was %u, queued %u", 'A' + env->side, snd_una, u->snd_una, u->snd_tail);
+	if (seq_gt(snd_una, peer->rcv_tail) && !w->conf.hostile_peer && !peer->is_closed && !peer->closed_by_us)
+		world_fail(w, "%c: acked %u, the peer has only %u", 'A' + env->side, snd_una, peer->rcv_tail);
+	u->snd_una = snd_una;
+	u->poked = true;
+}
+
+void tcp_up_connected(struct core *env, struct tcp_ctx *ctx)
+{
+	struct user *u = ctx_user(env, ctx);
+
+	if (u == NULL || u->is_open || u->is_closed)
+		world_fail(env->world, "connected said twice, or to nobody");
+	else
+		u->is_open = u->poked = true;
+}
+
+void tcp_up_urgent(struct core *env, struct tcp_ctx *ctx, uint32_t urg)
+{
+	(void)ctx;
+	(void)urg;
+	if (!env->world->conf.hostile_peer)
+		world_fail(env->world, "urgent data that nobody sent");
+}
+
+void tcp_up_closed(struct core *env, struct tcp_ctx *ctx, enum eta_status why)
+{
+	struct world *w = env->world;
+	struct user *u = ctx_user(env, ctx);
+
+	if (u == NULL || !u->is_known || u->is_closed) {
+		world_fail(w, "closed said twice, or to nobody");
+		return;
+	}
+	world_trace(w, "%c conn %u closed: %s", 'A' + env->side, env->conn_of[ctx->idx] - 1, eta_status_text(why));
+	u->is_closed = true;
+	u->why = (uint8_t)why;
+	u->poked = true;
+}
+
+/* ---- segments out ---- */
+
+int32_t tcp_up_send(struct core *env, struct tcp_ctx *ctx, const struct ip_tuple *tuple, const struct tcp_txseg *seg)
+{
+	struct world *w = env->world;
+	struct user *u = ctx != NULL ? ctx_user(env, ctx) : NULL;
+	struct ip_tuple own;
+	uint32_t done = 0;
+
+	if (ctx != NULL && u == NULL) {
+		world_fail(w, "a segment of no connection");
+		return -1;
+	}
+	if (u != NULL) {
+		world_tuple(w, &w->conn[env->conn_of[ctx->idx] - 1], env->side, &own);
+		tuple = &own;
+		send_check(env, ctx, u, seg);
+	}
+	if (tuple == NULL || (seg->opt_len & 3) != 0 || seg->opt_len > TCP_OPT_BYTES_MAX ||
+			(seg->len != 0 && (seg->mss == 0 || seg->mss > w->conf.mss))) {
+		world_fail(w, "a malformed segment: len %u mss %u options %u", seg->len, seg->mss, seg->opt_len);
+		return -1;
+	}
+	do {
+		uint32_t piece = seg->len - done;
+
+		if (piece > seg->mss && !w->conf.superframes)
+			piece = seg->mss;
+		if (rnd_ppm(&w->rnd, w->conf.send_fail_ppm)) {
+			world_trace(w, "%c no buffer", 'A' + env->side);
+			break;
+		}
+		segment_put(env, tuple, seg, u != NULL ? u->key_tx : 0, done, piece, done + piece == seg->len);
+		done += piece;
+		if (done == seg->len) {
+			if (u != NULL && !(seg->flags & TCP_RST))
+				advert_check(env, ctx, u, seg);
+			return (int32_t)done;
+		}
+	} while (done < seg->len);
+	return done != 0 ? (int32_t)done : -1;
+}
+
+static void segment_put(struct core *host, const struct ip_tuple *tuple, const struct tcp_txseg *seg,
+		uint64_t key, uint32_t done, uint32_t len, bool last)
+{
+	struct world *w = host->world;
+	struct world_frame f = {.tuple = *tuple, .seq = seg->seq + done, .ack = seg->ack, .wnd = seg->wnd,
+			.urg = seg->urg, .flags = seg->flags, .opt_len = seg->opt_len};
+	static __thread uint8_t payload[FRAME_BYTES_MAX];
+
+	if (len > FRAME_BYTES_MAX) {
+		world_fail(w, "a superframe of %u bytes", len);
+		return;
+	}
+	if (!last)
+		f.flags &= (uint8_t)~(TCP_FIN | TCP_PSH);
+	f.segs = len > seg->mss ? (uint16_t)((len + seg->mss - 1) / seg->mss) : 1;
+	memcpy(f.opt, seg->opt, seg->opt_len);
+	content_fill(key, seg->off + done, payload, len);
+	world_trace_segment(w, host->side, "tx", &f, len);
+	wire_send(&w->wire[host->side], w->now_us, &f, sizeof(f), payload, len, sizeof(f) + len);
+}
+
+/* Does TCP keep to the user's bytes, the peer's window and its own congestion window? */
+static void send_check(struct core *host, const struct tcp_ctx *ctx, struct user *u, const struct tcp_txseg *seg)
+{
+	struct world *w = host->world;
+	uint32_t end = seg->seq + seg->len;
+	unsigned int no = host->conn_of[ctx->idx] - 1;
+
+	if (seg->len == 0)
+		return;
+	if (seq_lt(seg->off, u->snd_una) || seq_gt(seg->off + seg->len, u->snd_tail)) {
+		world_fail(w, "%c conn %u: sends bytes %u..%u of %u..%u", 'A' + host->side, no, seg->off,
+				seg->off + seg->len, u->snd_una, u->snd_tail);
+		return;
+	}
+	if (tcp_snd_off(ctx, seg->seq) != seg->off)
+		world_fail(w, "%c conn %u: stream offset %u at seq %u", 'A' + host->side, no, seg->off, seg->seq);
+	if (u->snd_edge_valid && seq_gt(end, u->snd_edge + 1))
+		world_fail(w, "%c conn %u: sends %u bytes past the peer's window", 'A' + host->side, no,
+				end - u->snd_edge);
+	if (seg->is_retransmit || ctx->loss_state != TCP_LOSS_OPEN || !u->snd_edge_valid)
+		return;
+	if (end - ctx->snd_una - ctx->sacked_bytes > ctx->cwnd + 3u * ctx->mss_base)
+		world_fail(w, "%c conn %u: %u bytes in flight, cwnd %u", 'A' + host->side, no,
+				end - ctx->snd_una - ctx->sacked_bytes, ctx->cwnd);
+}
+
+/* The right edge of the window we offer never moves left (but for what scaling rounds off). */
+static void advert_check(struct core *host, const struct tcp_ctx *ctx, struct user *u, const struct tcp_txseg *seg)
+{
+	uint32_t scale = (seg->flags & TCP_SYN) ? 0 : ctx->rcv_wscale;
+	uint32_t edge = seg->ack + ((uint32_t)seg->wnd << scale);
+
+	if (!(seg->flags & TCP_ACK) || ctx->irs == 0)
+		return;
+	if (u->adv_valid && seq_lt(edge + (1u << ctx->rcv_wscale), u->adv_edge))
+		world_fail(host->world, "%c: the window's edge moves %u back", 'A' + host->side, u->adv_edge - edge);
+	if (!u->adv_valid || seq_gt(edge, u->adv_edge))
+		u->adv_edge = edge;
+	u->adv_valid = true;
+}
+
+void world_edge_learn(struct core *host, const struct tcp_ctx *ctx)
+{
+	struct user *u = ctx_user(host, ctx);
+	uint32_t edge = ctx->snd_una + ctx->snd_wnd;
+
+	if (u == NULL || ctx->state == TCP_STATE_LISTEN)
+		return;
+	if (!u->snd_edge_valid || seq_gt(edge, u->snd_edge))
+		u->snd_edge = edge;
+	u->snd_edge_valid = ctx->state != TCP_STATE_SYN_SENT;
+}
+
+uint16_t tcp_up_mss(struct core *env, const struct ip_tuple *tuple)
+{
+	(void)tuple;
+	return env->world->conf.mss;
+}
+
+uint32_t tcp_up_burst_bytes(struct core *env, const struct tcp_ctx *ctx)
+{
+	uint32_t bytes = env->world->conf.burst_bytes;
+
+	return bytes > ctx->mss ? bytes - bytes % ctx->mss : ctx->mss;
+}
+
+void world_trace_segment(const struct world *w, int side, const char *dir, const struct world_frame *f, uint32_t len)
+{
+	if (!w->verbose)
+		return;
+	world_trace(w, "%c %s %u>%u %s%s%s%s%s seq %u ack %u wnd %u opt %u len %u", 'A' + side, dir,
+			ntohs(f->tuple.lport_be), ntohs(f->tuple.rport_be), (f->flags & TCP_SYN) ? "S" : "",
+			(f->flags & TCP_FIN) ? "F" : "", (f->flags & TCP_RST) ? "R" : "",
+			(f->flags & TCP_PSH) ? "P" : "", (f->flags & TCP_ACK) ? "." : "", f->seq, f->ack, f->wnd,
+			f->opt_len, len);
+}
