@@ -19,7 +19,7 @@ for round in "0.0.0.0 $ETA4" ":: [$ETA6]"; do
     eta_carried "16 MiB from $host" $((16 << 20))
     urls=()
     for ((i = 0; i < 50; i++)); do urls+=(-o /dev/null "http://$host:8000/?$i"); done
-    codes=$("$lab" peer curl -sS -m 20 -Z --parallel-max 16 -w '%{http_code}\n' "${urls[@]}" | sort | uniq -c | tr -s ' ')
+    codes=$("$lab" peer curl -sS -m 20 -Z --parallel-max 16 -w '%{http_code}\n' "${urls[@]}" 2>/dev/null | sort | uniq -c | tr -s ' ')
     equal "50 listings, 16 at a time, from $host" "$codes" " 50 200"
     kill "$server"
     wait "$server" 2>/dev/null

@@ -42,6 +42,7 @@ for host in "$ETA4" "[$ETA6]"; do
     eta_carried "32 MiB to the peer" $((32 << 20))
 done
 before=$(workers)
+equal "two workers" "$(wc -w <<<"$before")" 2
 equal "both workers accept" "$(pids_seen)" "$before"
 
 load 3s >"$tmp/wrk.out"

@@ -339,9 +339,52 @@ def half_close(host, port, n):
     say("half-close: %d bytes came back" % n)
 
 
+def ctl_connect(path):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.settimeout(3)
+    s.connect(path)
+    return s
+
+
+ETA_CTL_ATTACH = 1
+
+
+def ctl_abi(path):
+    """ATTACH with an ABI version of the future: the reply has a status, and the version that etad speaks."""
+    s = ctl_connect(path)
+    s.send(struct.pack("=HHIII", ETA_CTL_ATTACH, 0, 7, 0x7fff0000, 0))
+    reply = s.recv(4096)
+    kind, status, seq, abi = struct.unpack_from("=HHII", reply)
+    if kind != ETA_CTL_ATTACH or seq != 7 or status == 0 or abi in (0, 0x7fff0000):
+        raise SystemExit("reply type=%d status=%d seq=%d abi=%#x" % (kind, status, seq, abi))
+    say("refused with status %d; etad speaks %#x" % (status, abi))
+
+
+def ctl_garbage(path, n):
+    """Records of every length and content, seeded; etad may answer or hang up."""
+    import random
+    rnd = random.Random(1)
+    for i in range(int(n)):
+        s = ctl_connect(path)
+        try:
+            for _ in range(4):
+                head = struct.pack("=HHI", rnd.randrange(0, 16), 0, i) if rnd.random() < 0.8 else b""
+                s.send(head + rnd.randbytes(rnd.choice((0, 1, 7, 8, 40, 4096 - len(head), 20000))))
+        except OSError:
+            pass
+        s.close()
+    ctl_connect(path).close()
+
+
+def ctl_silent(path, n):
+    """Connections that never say a word, all held at once, then dropped."""
+    keep = [ctl_connect(path) for _ in range(int(n))]
+    say("%d connections held" % len(keep))
+
+
 PROGRAMS = {f.__name__.replace("_", "-"): f for f in (
     json_sum, json_len, echo_server, udp_echo, udp_ask, long_conn, rr, source, victim, killers, prefork, ask_line, waiter,
-    sink, half_close)}
+    sink, half_close, ctl_abi, ctl_garbage, ctl_silent)}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in PROGRAMS:
