@@ -55,10 +55,10 @@ start_etad --colour
 is "unknown option: usage, exit 2" test "$rc" = 2
 
 write_conf "$port"
+chmod 755 "$tmp"
 rc=0
 RUNTIME_DIRECTORY=$tmp/dpdk timeout -s KILL 20 "$lab" kernel setpriv --reuid=65534 --regid=65534 --clear-groups "$etad" \
     --config "$tmp/etad.conf" --socket "$sock" --foreground >"$tmp/out" 2>&1 </dev/null || rc=$?
-chmod 755 "$tmp"
 refused "not root" 'root|permission|privilege|CAP_'
 
 # --- beside one that runs
