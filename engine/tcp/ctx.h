@@ -71,6 +71,7 @@ enum tcp_loss_state {
 #define TCP_CTX_RTX_ONE 0x02000000u     /* send one segment at snd_una regardless of cwnd (fast retransmit, partial ACK) */
 #define TCP_CTX_ZERO_WND 0x04000000u    /* the last window we sent was zero */
 #define TCP_CTX_RESCUED 0x08000000u     /* rescue retransmission of this recovery is spent (RFC 6675 5, rule 4) */
+#define TCP_CTX_FIN_OOO 0x20000000u     /* rcv_fin is valid */
 #define TCP_CTX_DRS_SEEN 0x10000000u    /* receive RTT and space measurement have started */
 
 #define TCP_CTX_CC_WORDS 8
@@ -136,8 +137,8 @@ struct tcp_ctx {
 	uint32_t recover;        /* RFC 6582 recover, RFC 6675 RecoveryPoint; also where an RTO's repair ends */
 	uint32_t high_rxt;       /* RFC 6675 HighRxt: retransmitted up to here */
 	uint32_t lost_edge;      /* unSACKed bytes before this are deemed lost */
-	uint32_t sacked_bytes;   /* SACKed beyond snd_una */
-	uint32_t rtx_out_bytes;  /* without SACK: segments the dup ACKs say have left, in bytes (window inflation) */
+	uint32_t sacked_bytes;   /* SACKed beyond snd_una; without SACK: what duplicate ACKs say has left the network */
+	uint32_t snd_sml;        /* end of the last segment sent below mss (Minshall's form of Nagle's rule) */
 
 	/* line 3: congestion control's own */
 	uint64_t cc_state[TCP_CTX_CC_WORDS];
@@ -173,7 +174,8 @@ struct tcp_ctx {
 	uint16_t mss_path;        /* tcp_up_mss() at open, or what ICMP told since */
 	uint16_t mss_peer;        /* the MSS option we received */
 	uint16_t mss_adv;         /* the MSS option we sent */
-	uint32_t pad1[9];
+	uint32_t rcv_fin;         /* seq of a FIN that came out of order, valid with TCP_CTX_FIN_OOO */
+	uint32_t pad1[8];
 
 	/* line 6: statistics of this connection */
 	uint64_t tx_bytes;        /* acknowledged */

@@ -19,7 +19,7 @@ struct tcp_ctx;
 #define WHEEL_SLOTS 64u
 
 struct wheel {
-	uint32_t now_ms; /* ticks up to and including this one are done */
+	uint32_t now_ms; /* the tick in work: earlier ones are done */
 	uint32_t n;      /* entries */
 	uint64_t map[WHEEL_LEVELS];
 	uint32_t head[WHEEL_LEVELS][WHEEL_SLOTS];
@@ -31,7 +31,7 @@ void wheel_init(struct wheel *wheel, uint32_t now_ms);
  * wheel_add() - Enter @ctx, which must not be in the wheel, at ctx->wheel_at_ms.
  * @table: contexts by index.
  *
- * A time in the past counts as the next tick.
+ * A time in the past counts as the current tick.
  */
 void wheel_add(struct wheel *wheel, struct tcp_ctx *table, struct tcp_ctx *ctx);
 
@@ -48,7 +48,7 @@ uint32_t wheel_take(struct wheel *wheel, struct tcp_ctx *table, uint32_t now_ms,
 
 /**
  * wheel_next_ms() - A lower bound of the next expiry.
- * @delay_ms: receives milliseconds from wheel->now_ms, >= 1.
+ * @delay_ms: receives milliseconds from wheel->now_ms, 0 = something is due.
  *
  * Return: false if the wheel is empty.
  */

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Congestion control: what all algorithms have in common, and the table of them.
+ *
+ * cwnd and ssthresh are bytes. Slow start counts acknowledged bytes without limit per ACK (ACKs of superframes stand for many
+ * segments); beyond ssthresh the algorithm decides. cwnd grows only while it was what limited the sender, else it would
+ * promise a capacity nobody has tested (RFC 7661's concern). Algorithms are chosen by number, so that a context holds no pointer.
+ *
+ * RFC 5681, RFC 6928, RFC 3465.
+ */
+#include <string.h>
+
+#include "engine/tcp/tcp_int.h"
+
+static const struct tcp_cc_ops *const table[TCP_CC_N] = {
+	[TCP_CC_DEFAULT] = &tcp_cc_cubic,
+	[TCP_CC_NEWRENO] = &tcp_cc_newreno,
+	[TCP_CC_CUBIC] = &tcp_cc_cubic,
+};
+
+const struct tcp_cc_ops *tcp_cc_get(uint8_t cc)
+{
+	return table[cc < TCP_CC_N ? cc : TCP_CC_DEFAULT];
+}
+
+void tcp_cc_set(struct tcp_ctx *ctx, uint8_t cc)
+{
+	ctx->cc = cc < TCP_CC_N && cc != TCP_CC_DEFAULT ? cc : TCP_CC_CUBIC;
+	memset(ctx->cc_state, 0, sizeof(ctx->cc_state));
+	tcp_cc_get(ctx->cc)->init(ctx);
+}
+
+static uint32_t initial_window(const struct tcp_env *e, const struct tcp_ctx *ctx)
+{
+	uint32_t segs = e->stack->conf.initial_window_segs;
+	uint32_t bytes = segs * ctx->mss;
+	uint32_t limit = segs * 1460u;
+
+	if (limit < 2u * ctx->mss)
+		limit = 2u * ctx->mss;
+	return bytes < limit ? bytes : limit;
+}
+
+void tcp_cc_open(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	ctx->ssthresh = TCP_CWND_BYTES_MAX;
+	/* A lost SYN is a sign of congestion (RFC 5681 3.1); the first loss may be chance. */
+	ctx->cwnd = ctx->retrans_n > 1 ? ctx->mss : initial_window(e, ctx);
+	ctx->prior_cwnd = ctx->cwnd;
+	ctx->prior_ssthresh = ctx->ssthresh;
+	tcp_cc_set(ctx, ctx->cc_wanted ? ctx->cc_wanted : e->stack->conf.cc);
+}
+
+void tcp_cc_acked(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t acked)
+{
+	if (ctx->cwnd < ctx->ssthresh) {
+		uint32_t room = ctx->ssthresh - ctx->cwnd;
+		uint32_t grow = acked < room ? acked : room;
+
+		ctx->cwnd += grow;
+		acked -= grow;
+	}
+	if (acked)
+		tcp_cc_get(ctx->cc)->avoid(ctx, acked, e->now_ms);
+	if (ctx->cwnd > TCP_CWND_BYTES_MAX)
+		ctx->cwnd = TCP_CWND_BYTES_MAX;
+}
+
+static void reduce(struct tcp_ctx *ctx)
+{
+	uint32_t ssthresh = tcp_cc_get(ctx->cc)->ssthresh(ctx, ctx->snd_nxt - ctx->snd_una);
+
+	ctx->prior_cwnd = ctx->cwnd;
+	ctx->prior_ssthresh = ctx->ssthresh;
+	ctx->ssthresh = ssthresh < 2u * ctx->mss ? 2u * ctx->mss : ssthresh;
+}
+
+void tcp_cc_loss(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	(void)e;
+	reduce(ctx);
+	ctx->cwnd = ctx->ssthresh;
+	ctx->flags &= ~TCP_CTX_CWND_LIMITED;
+}
+
+void tcp_cc_rto(const struct tcp_env *e, struct tcp_ctx *ctx, bool is_first)
+{
+	(void)e;
+	if (is_first)
+		reduce(ctx);
+	ctx->cwnd = ctx->mss;
+	tcp_cc_get(ctx->cc)->restart(ctx);
+	/* The repair itself is limited by cwnd from its first byte. */
+	ctx->flags |= TCP_CTX_CWND_LIMITED;
+	ctx->cwnd_lim_seq = ctx->snd_nxt;
+}
+
+void tcp_cc_idle(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	uint32_t floor = initial_window(e, ctx);
+	uint32_t idle_ms = e->now_ms - ctx->tx_last_ms;
+	uint32_t rto_ms = ctx->rto_us / 1000 + 1;
+
+	if (ETA_LIKELY(idle_ms < rto_ms) || ctx->cwnd <= floor)
+		return;
+	/* Remember the capacity as ssthresh, halve cwnd for each RTO of silence (RFC 2861, as Linux). */
+	if (ctx->ssthresh < ctx->cwnd - ctx->cwnd / 4)
+		ctx->ssthresh = ctx->cwnd - ctx->cwnd / 4;
+	for (; idle_ms >= rto_ms && ctx->cwnd > floor; idle_ms -= rto_ms)
+		ctx->cwnd /= 2;
+	if (ctx->cwnd < floor)
+		ctx->cwnd = floor;
+	tcp_cc_get(ctx->cc)->restart(ctx);
+}

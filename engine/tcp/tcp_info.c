@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Looking at contexts: numbers for people, and the invariants for tests.
+ */
+#include "engine/tcp/tcp_int.h"
+
+void tcp_ctx_info(const struct tcp_stack *stack, const struct tcp_ctx *ctx, struct tcp_ctx_info *info)
+{
+	uint32_t fin_sent = !!(ctx->flags & TCP_CTX_FIN_SENT);
+	uint32_t fin_rcvd = !!(ctx->flags & TCP_CTX_FIN_RCVD);
+	uint32_t unacked = ctx->snd_nxt - ctx->snd_una;
+
+	(void)stack;
+	*info = (struct tcp_ctx_info){
+		.state = ctx->state,
+		.loss_state = ctx->loss_state,
+		.retransmits_n = ctx->backoff_n,
+		.probes_n = ctx->probes_n,
+		.snd_wscale = ctx->snd_wscale,
+		.rcv_wscale = ctx->rcv_wscale,
+		.timestamps = ctx->flags & TCP_CTX_TS,
+		.sack = ctx->flags & TCP_CTX_SACK,
+		.wscale = ctx->flags & TCP_CTX_WSCALE,
+		.mss = ctx->mss,
+		.mss_adv = ctx->mss_adv,
+		.rcv_mss = ctx->rcv_mss,
+		.cwnd_bytes = ctx->cwnd,
+		.ssthresh_bytes = ctx->ssthresh,
+		.srtt_us = ctx->srtt_us,
+		.rttvar_us = ctx->rttvar_us,
+		.rtt_min_us = ctx->rtt_min_us,
+		.rto_us = ctx->rto_us,
+		.snd_wnd_bytes = ctx->snd_wnd,
+		.rcv_wnd_bytes = ctx->rcv_adv - ctx->rcv_nxt,
+		.unacked_bytes = unacked,
+		.sacked_bytes = ctx->sacked_bytes,
+		.retrans_n = ctx->retrans_n,
+		.retrans_bytes = ctx->retrans_bytes,
+		.timeouts_n = ctx->timeouts_n,
+		.ooo_n = ctx->ooo_n,
+		.segs_in = ctx->segs_in,
+		.segs_out = ctx->segs_out,
+		.rcv_rtt_us = ctx->rcv_rtt_us,
+		.rcv_want_bytes = ctx->rcv_want_bytes,
+		.tx_bytes = ctx->tx_bytes,
+		.rx_bytes = ctx->rx_bytes,
+		.cc = tcp_cc_get(ctx->cc)->name,
+	};
+	/* Before the handshake is complete sequence space still holds a SYN. */
+	if (ctx->state == TCP_STATE_SYN_SENT || ctx->state == TCP_STATE_SYN_RECEIVED ||
+			ctx->state == TCP_STATE_LISTEN || ctx->state == TCP_STATE_UNUSED) {
+		info->notsent_bytes = ctx->snd_tail - ctx->snd_nxt;
+		info->snd_queue_bytes = info->notsent_bytes;
+		return;
+	}
+	info->notsent_bytes = ctx->snd_tail + fin_sent - ctx->snd_nxt;
+	info->snd_queue_bytes = seq_gt(ctx->snd_tail, ctx->snd_una) ? ctx->snd_tail - ctx->snd_una : 0;
+	info->rcv_queue_bytes = ctx->rcv_nxt - fin_rcvd - ctx->rcv_head;
+}
+
+static const char *check_send(const struct tcp_stack *stack, const struct tcp_ctx *ctx)
+{
+	uint32_t fin = !!(ctx->flags & TCP_CTX_FIN_SENT);
+	uint32_t flight = ctx->snd_nxt - ctx->snd_una;
+
+	if (!seq_le(ctx->snd_una, ctx->snd_nxt))
+		return "snd_una <= snd_nxt";
+	if (!seq_le(ctx->snd_nxt, ctx->snd_tail + fin))
+		return "snd_nxt <= snd_tail + FIN";
+	if (fin && !(ctx->flags & TCP_CTX_FIN_QUEUED))
+		return "a FIN that was sent was queued";
+	if (fin && ctx->snd_nxt != ctx->snd_tail + 1)
+		return "snd_nxt counts the FIN that was sent";
+	if (ctx->flags & TCP_CTX_PROBED && (flight != 1 || !(ctx->flags & TCP_CTX_PERSIST)))
+		return "a probe is one octet, under the persist timer";
+	if (ctx->flags & TCP_CTX_PERSIST && !(ctx->flags & TCP_CTX_PROBED) && flight)
+		return "nothing in flight under the persist timer";
+	if (flight && ctx->state != TCP_STATE_TIME_WAIT && ctx->rtx_at_ms == 0)
+		return "bytes in flight have a timer";
+	if (tcp_state_sends(ctx->state) && tcp_tx_pending(ctx) && !flight && !ctx->rtx_at_ms &&
+			!ctx->xmit_at_ms && !(ctx->flags & TCP_CTX_LISTED))
+		return "bytes that wait have a timer";
+	if (ctx->sack_ext >= stack->ext_n && ctx->sack_ext)
+		return "sack_ext is an extension";
+	if (ctx->sacked_bytes > flight)
+		return "sacked_bytes <= in flight";
+	return NULL;
+}
+
+static const char *check_loss(const struct tcp_stack *stack, const struct tcp_ctx *ctx)
+{
+	const struct tcp_ext *ext = ctx->sack_ext ? &stack->ext[ctx->sack_ext] : NULL;
+
+	if (ctx->cwnd < ctx->mss && tcp_state_sends(ctx->state) && ctx->mss == ctx->mss_base)
+		return "cwnd >= mss";
+	if (ctx->loss_state == TCP_LOSS_OPEN && ctx->flags & TCP_CTX_RTX_ONE)
+		return "nothing to send again without loss";
+	if (ctx->loss_state != TCP_LOSS_OPEN) {
+		if (ctx->lost_edge - ctx->snd_una > ctx->snd_nxt - ctx->snd_una)
+			return "snd_una <= lost_edge <= snd_nxt";
+		if (ctx->high_rxt - ctx->snd_una > ctx->snd_nxt - ctx->snd_una)
+			return "snd_una <= high_rxt <= snd_nxt";
+		if (!seq_gt(ctx->recover, ctx->snd_una))
+			return "recovery ends when recover is acknowledged";
+		if (tcp_loss_pipe(stack, ctx) > 2 * (ctx->snd_nxt - ctx->snd_una))
+			return "pipe is no more than everything twice";
+	}
+	if (ext == NULL)
+		return NULL;
+	if (!tcp_range_is_sound(ext) || ext->n == 0)
+		return "SACK ranges are sorted and disjoint";
+	if (seq_lt(ext->r[0].lo, ctx->snd_una) || seq_gt(ext->r[ext->n - 1].hi, ctx->snd_nxt))
+		return "SACK ranges lie in flight";
+	if (tcp_range_bytes(ext, ctx->snd_nxt) != ctx->sacked_bytes)
+		return "sacked_bytes is the sum of the ranges";
+	return NULL;
+}
+
+static const char *check_receive(const struct tcp_stack *stack, const struct tcp_ctx *ctx)
+{
+	const struct tcp_ext *ext = ctx->ooo_ext ? &stack->ext[ctx->ooo_ext] : NULL;
+
+	if (!seq_le(ctx->rcv_nxt, ctx->rcv_adv))
+		return "rcv_nxt <= rcv_adv";
+	if (!seq_le(ctx->rcv_acked, ctx->rcv_nxt))
+		return "rcv_acked <= rcv_nxt";
+	if (!seq_le(ctx->rcv_head, ctx->rcv_nxt))
+		return "rcv_head <= rcv_nxt";
+	if (ctx->flags & TCP_CTX_ACK_OWED && ctx->delack_at_ms == 0 && !(ctx->flags & TCP_CTX_ACK_NOW))
+		return "an owed ACK has a timer";
+	if (ext == NULL)
+		return NULL;
+	if (!tcp_range_is_sound(ext) || ext->n == 0)
+		return "out-of-order ranges are sorted and disjoint";
+	if (!seq_gt(ext->r[0].lo, ctx->rcv_nxt) || seq_gt(ext->r[ext->n - 1].hi, ctx->rcv_adv))
+		return "out-of-order ranges lie beyond rcv_nxt, in the window";
+	return NULL;
+}
+
+static const char *check_timers(const struct tcp_ctx *ctx)
+{
+	const uint32_t at_ms[] = {ctx->rtx_at_ms, ctx->delack_at_ms, ctx->xmit_at_ms, ctx->long_at_ms};
+
+	for (unsigned int i = 0; i < sizeof(at_ms) / sizeof(at_ms[0]); i++) {
+		if (at_ms[i] && (ctx->wheel_slot == 0 || seq_lt(at_ms[i], ctx->wheel_at_ms)))
+			return "the wheel knows the earliest deadline";
+	}
+	if (ctx->flags & (TCP_CTX_ACK_NOW | TCP_CTX_OUTPUT) && !(ctx->flags & TCP_CTX_LISTED))
+		return "who owes output is on the flush list";
+	return NULL;
+}
+
+const char *tcp_ctx_check(const struct tcp_stack *stack, const struct tcp_ctx *ctx)
+{
+	const char *broken;
+
+	if (ctx->state >= TCP_STATES_N)
+		return "state is one of RFC 9293's";
+	if (ctx->state == TCP_STATE_UNUSED) {
+		if (ctx->wheel_slot || ctx->sack_ext || ctx->ooo_ext || ctx->flags & TCP_CTX_LISTED)
+			return "an unused context is on no list";
+		return NULL;
+	}
+	broken = check_timers(ctx);
+	if (broken || ctx->state == TCP_STATE_LISTEN)
+		return broken;
+	if (ctx->state == TCP_STATE_SYN_SENT || ctx->state == TCP_STATE_SYN_RECEIVED)
+		return ctx->rtx_at_ms ? NULL : "a handshake has a timer";
+	if (ctx->state == TCP_STATE_TIME_WAIT && (ctx->long_at_ms == 0 || ctx->flags & TCP_CTX_USER))
+		return "TIME-WAIT has a timer and no user";
+	broken = check_send(stack, ctx);
+	if (broken == NULL)
+		broken = check_loss(stack, ctx);
+	if (broken == NULL)
+		broken = check_receive(stack, ctx);
+	return broken;
+}
+
+const char *tcp_stack_check(const struct tcp_stack *stack)
+{
+	uint32_t in_wheel = 0, listed = 0, exts = 0, n = 0;
+
+	for (uint32_t i = 1; i < stack->ctx_n; i++) {
+		const struct tcp_ctx *ctx = &stack->ctx[i];
+		const char *broken = tcp_ctx_check(stack, ctx);
+
+		if (broken)
+			return broken;
+		in_wheel += ctx->wheel_slot != 0;
+		listed += !!(ctx->flags & TCP_CTX_LISTED);
+		exts += (ctx->sack_ext != 0) + (ctx->ooo_ext != 0);
+	}
+	for (uint32_t i = stack->ext_free; i; i = stack->ext[i].n) {
+		if (i >= stack->ext_n || ++n >= stack->ext_n)
+			return "the list of free extensions is sound";
+	}
+	if (stack->ext_n && exts + n != stack->ext_n - 1)
+		return "each extension is free or has one owner";
+	if (in_wheel != stack->wheel.n)
+		return "the wheel counts its entries";
+	if (listed != stack->flush_n)
+		return "the flush list counts its entries";
+	return NULL;
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the files of TCP share among themselves. Nobody else includes it.
+ *
+ * Every function below works within one entry of tcp.h and is handed that entry's struct tcp_env: the stack, the world behind
+ * tcp_up.h, and the time. A function that may free its context returns bool: true = freed, do not touch it again.
+ */
+#ifndef ENGINE_TCP_TCP_INT_H
+#define ENGINE_TCP_TCP_INT_H
+
+#include "engine/tcp/seq.h"
+#include "engine/tcp/tcp.h"
+
+#define TCP_DUP_THRESH 3u
+#define TCP_MSS_MIN 64u            /* options take up to 40 of it */
+#define TCP_MSS_DEFAULT_V4 536u
+#define TCP_MSS_DEFAULT_V6 1220u
+#define TCP_WSCALE_MAX 14u
+#define TCP_CWND_BYTES_MAX (64u << 20)
+#define TCP_SND_BYTES_MAX (8u << 20)
+#define TCP_QUICK_SEGS 16u
+#define TCP_OUTPUT_SENDS 32u       /* tcp_up_send() calls of one context in one turn */
+#define TCP_RETRY_MS 2u            /* the port was full, or the neighbour unknown */
+#define TCP_CORK_MS 200u           /* as Linux */
+#define TCP_OOW_MS 500u            /* one ACK to empty unacceptable segments in this time, as Linux */
+#define TCP_PAWS_MS (24u * 86400000u)
+
+struct tcp_env {
+	struct tcp_stack *stack;
+	struct core *core;
+	uint64_t now_us;
+	uint32_t now_ms;
+};
+
+#define TCP_ENV(stack_, core_, now_us_)                                                            \
+	{                                                                                          \
+		.stack = (stack_), .core = (core_), .now_us = (now_us_),                           \
+		.now_ms = (uint32_t)((now_us_) / 1000u)                                            \
+	}
+
+#define TCP_COUNT(e, field) ((e)->stack->stats.field++)
+
+/* ---- options (tcp_opt.c) ---- */
+
+#define TCP_OPT_HAS_MSS 0x1u
+#define TCP_OPT_HAS_WSCALE 0x2u
+#define TCP_OPT_HAS_SACK_PERM 0x4u
+#define TCP_OPT_HAS_TS 0x8u
+#define TCP_SACK_BLOCKS 4u
+
+struct tcp_opts {
+	uint32_t has; /* TCP_OPT_HAS_* */
+	uint32_t tsval;
+	uint32_t tsecr;
+	uint16_t mss;
+	uint8_t wscale;
+	uint8_t sack_n;
+	struct tcp_range sack[TCP_SACK_BLOCKS];
+};
+
+/* Read the options of @seg into @opts. A malformed option ends the reading; what came before it counts. */
+void tcp_opt_parse(const struct tcp_seg *seg, struct tcp_opts *opts);
+/* Options of a SYN or SYN-ACK. Return: bytes. */
+uint8_t tcp_opt_put_syn(const struct tcp_env *e, const struct tcp_ctx *ctx, uint8_t *opt);
+/* Options of any other segment. Return: bytes. */
+uint8_t tcp_opt_put(const struct tcp_env *e, const struct tcp_ctx *ctx, uint8_t *opt);
+
+static inline uint32_t tcp_ts_now(const struct tcp_env *e, const struct tcp_ctx *ctx)
+{
+	return e->now_ms + ctx->ts_off;
+}
+
+/* ---- ranges (tcp_range.c) ---- */
+
+/* Add [@lo, @hi). When full, the farthest range makes room for a nearer one. Return: false if there was no place. */
+bool tcp_range_add(struct tcp_ext *ext, uint32_t lo, uint32_t hi);
+/* Remove everything before @seq. */
+void tcp_range_trim(struct tcp_ext *ext, uint32_t seq);
+/* Bytes of the ranges that lie before @seq. */
+uint32_t tcp_range_bytes(const struct tcp_ext *ext, uint32_t seq);
+/* The range that contains @seq, NULL = none. */
+const struct tcp_range *tcp_range_find(const struct tcp_ext *ext, uint32_t seq);
+/* Are they sorted, disjoint, not adjacent? */
+bool tcp_range_is_sound(const struct tcp_ext *ext);
+
+/* Take a cleared extension. Return: index, 0 = none left (counted). */
+uint32_t tcp_ext_get(struct tcp_stack *stack);
+/* Give back *@idx, and clear it. 0 is allowed. */
+void tcp_ext_put(struct tcp_stack *stack, uint32_t *idx);
+
+/* ---- reassembly (tcp_ooo.c) ---- */
+
+/* Place bytes that lie ahead of rcv_nxt. Return: bytes taken. */
+uint32_t tcp_ooo_add(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t seq,
+		const uint8_t *data, uint32_t len);
+/* rcv_nxt moved: swallow the ranges it has reached. */
+void tcp_ooo_pull(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* SACK blocks to report, at most @max, newest first (RFC 2018 4). Return: number. */
+uint32_t tcp_ooo_blocks(const struct tcp_stack *stack, const struct tcp_ctx *ctx,
+		struct tcp_range *blocks, uint32_t max);
+
+/* ---- receiving (tcp_rx.c, tcp_rx_slow.c, tcp_listen.c) ---- */
+
+enum tcp_verdict tcp_rx_slow(const struct tcp_env *e, struct tcp_ctx *ctx,
+		const struct tcp_seg *seg, const struct ip_tuple *tuple);
+/* snd_una moves to @ack. @tsecr: 0 = none. */
+void tcp_rx_acked(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t ack, uint32_t tsecr);
+/* @len bytes came in order: when is the ACK due? */
+void tcp_rx_ack_policy(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t len, uint16_t segs);
+/* Text and FIN of a segment whose first byte is @seq. Return: freed. */
+bool tcp_rx_text(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg,
+		uint32_t seq);
+void tcp_rx_urg(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg);
+
+enum tcp_verdict tcp_listen_rx(const struct tcp_env *e, struct tcp_ctx *master,
+		const struct tcp_seg *seg, const struct ip_tuple *tuple);
+enum tcp_verdict tcp_syn_sent_rx(const struct tcp_env *e, struct tcp_ctx *ctx,
+		const struct tcp_seg *seg);
+enum tcp_verdict tcp_time_wait_rx(const struct tcp_env *e, struct tcp_ctx *ctx,
+		const struct tcp_seg *seg);
+
+/* ---- life (tcp_conn.c) ---- */
+
+/* What SYN options agree on. */
+void tcp_conn_agree(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_opts *opts);
+void tcp_conn_set_mss(struct tcp_ctx *ctx);
+void tcp_conn_set_param(const struct tcp_env *e, struct tcp_ctx *ctx,
+		const struct tcp_param *param);
+uint32_t tcp_conn_iss(const struct tcp_env *e, const struct ip_tuple *tuple, uint32_t *ts_off);
+void tcp_conn_init(const struct tcp_env *e, struct tcp_ctx *ctx, const struct ip_tuple *tuple);
+/* SYN-SENT or SYN-RECEIVED becomes ESTABLISHED (FIN-WAIT-1 if the user has closed meanwhile). */
+void tcp_conn_established(const struct tcp_env *e, struct tcp_ctx *ctx);
+void tcp_conn_set_state(const struct tcp_env *e, struct tcp_ctx *ctx, enum tcp_state state);
+void tcp_conn_time_wait(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* Our FIN is acknowledged. Return: freed. */
+bool tcp_conn_fin_acked(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* The end: tell the user if one is owed the news, unlink, free. Returns true. */
+bool tcp_conn_end(const struct tcp_env *e, struct tcp_ctx *ctx, enum eta_status why);
+/* The same with RST to the peer. */
+bool tcp_conn_reset(const struct tcp_env *e, struct tcp_ctx *ctx, enum eta_status why);
+
+static inline bool tcp_fin_is_acked(const struct tcp_ctx *ctx)
+{
+	return (ctx->flags & TCP_CTX_FIN_SENT) && ctx->snd_una == ctx->snd_tail + 1;
+}
+
+/* ESTABLISHED or CLOSE-WAIT, or a state in which queued bytes may still have to leave. */
+static inline bool tcp_state_sends(uint8_t state)
+{
+	return (1u << state) & (1u << TCP_STATE_ESTABLISHED | 1u << TCP_STATE_CLOSE_WAIT |
+			1u << TCP_STATE_FIN_WAIT_1 | 1u << TCP_STATE_CLOSING | 1u << TCP_STATE_LAST_ACK);
+}
+
+static inline bool tcp_state_receives(uint8_t state)
+{
+	return (1u << state) & (1u << TCP_STATE_ESTABLISHED | 1u << TCP_STATE_FIN_WAIT_1 |
+			1u << TCP_STATE_FIN_WAIT_2);
+}
+
+/* ---- sending (tcp_tx.c) ---- */
+
+/* Send all that may be sent now, retransmissions first, then an ACK if one is due at once. */
+void tcp_output(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* Pure ACK. */
+void tcp_tx_ack(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* ACK that an outsider may have provoked (RFC 5961), limited per stack. */
+void tcp_tx_challenge(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* Keepalive probe: an ACK one before snd_una. */
+void tcp_tx_keepalive(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* One octet into a closed window, or what fits. */
+void tcp_tx_window_probe(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* SYN, or SYN-ACK in SYN-RECEIVED. */
+void tcp_tx_syn(const struct tcp_env *e, struct tcp_ctx *ctx);
+void tcp_tx_rst(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* RST in answer to @seg, by context or by tuple (RFC 9293 3.10.7.1). */
+void tcp_tx_rst_to(struct tcp_stack *stack, struct core *core, struct tcp_ctx *ctx,
+		const struct ip_tuple *tuple, const struct tcp_seg *seg);
+/*
+ * Send [@seq, @end) of sequence space, FIN included if it lies there.
+ * Return: sequence numbers handed over (lost by the network counts for a lone FIN).
+ */
+uint32_t tcp_tx_range(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t seq, uint32_t end,
+		bool is_retransmit);
+/* Owe output or an ACK: enter the flush list. */
+void tcp_flush_add(struct tcp_stack *stack, struct tcp_ctx *ctx);
+void tcp_flush_del(struct tcp_stack *stack, struct tcp_ctx *ctx);
+
+static inline void tcp_owe(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t flag)
+{
+	ctx->flags |= flag;
+	if (!(ctx->flags & TCP_CTX_LISTED))
+		tcp_flush_add(e->stack, ctx);
+}
+
+/* Is anything queued that was never sent? */
+static inline bool tcp_tx_pending(const struct tcp_ctx *ctx)
+{
+	if (ctx->flags & TCP_CTX_FIN_SENT)
+		return false;
+	return ctx->snd_tail != ctx->snd_nxt || (ctx->flags & TCP_CTX_FIN_QUEUED);
+}
+
+/* ---- the receive window (tcp_wnd.c) ---- */
+
+/* The window field of the segment that leaves now; moves rcv_adv. */
+uint16_t tcp_wnd_select(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* Has consumption opened the window so far that the peer should hear of it? */
+bool tcp_wnd_update_due(const struct tcp_env *e, const struct tcp_ctx *ctx);
+/* DRS: the user consumed bytes. */
+void tcp_wnd_drs(const struct tcp_env *e, struct tcp_ctx *ctx);
+
+/* ---- loss (tcp_loss.c) ---- */
+
+/* Bytes in the network (RFC 6675 SetPipe). */
+uint32_t tcp_loss_pipe(const struct tcp_stack *stack, const struct tcp_ctx *ctx);
+/* SACK blocks of an ACK. Return: did they bring news? */
+bool tcp_loss_sack(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_opts *opts,
+		uint32_t ack);
+/* A duplicate ACK (RFC 5681 2, RFC 6675 2). */
+void tcp_loss_dupack(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* snd_una has moved by @acked; scoreboard and recovery follow. Return: may cwnd grow? */
+bool tcp_loss_acked(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t acked);
+/* The retransmission timer fired. */
+void tcp_loss_rto(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* Retransmit what is lost, as far as cwnd allows. @pipe is kept up to date. Return: false if the port is full. */
+bool tcp_loss_output(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t *pipe);
+/* Rules 3 and 4 of RFC 6675 NextSeg, when there is no new data to send. */
+void tcp_loss_output_idle(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* Forget the scoreboard. */
+void tcp_loss_clear(const struct tcp_env *e, struct tcp_ctx *ctx);
+
+/* ---- time (tcp_timer.c) ---- */
+
+void tcp_timer_enter(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t at_ms);
+/* Retransmission or persist timer, from now, with backoff. */
+void tcp_timer_arm_rtx(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* Long timer by state and keepalive. */
+void tcp_timer_arm_long(const struct tcp_env *e, struct tcp_ctx *ctx);
+void tcp_timer_rtt_sample(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t rtt_us);
+
+static inline void tcp_timer_arm(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t *at,
+		uint32_t delay_ms)
+{
+	uint32_t at_ms = e->now_ms + delay_ms;
+
+	if (at_ms == 0)
+		at_ms = 1;
+	*at = at_ms;
+	if (ETA_UNLIKELY(ctx->wheel_slot == 0 || seq_lt(at_ms, ctx->wheel_at_ms)))
+		tcp_timer_enter(e, ctx, at_ms);
+}
+
+/* ---- congestion control (tcp_cc.c, cc_*.c) ---- */
+
+/* cwnd and ssthresh in bytes; state in ctx->cc_state, zeroed before init. */
+struct tcp_cc_ops {
+	const char *name;
+	void (*init)(struct tcp_ctx *ctx);
+	/* Loss: the new ssthresh. @flight: bytes outstanding. */
+	uint32_t (*ssthresh)(struct tcp_ctx *ctx, uint32_t flight);
+	/* @acked new bytes while cwnd was the limit, in congestion avoidance. */
+	void (*avoid)(struct tcp_ctx *ctx, uint32_t acked, uint32_t now_ms);
+	/* Time without growth has passed: recovery or RTO ended, or the sender was idle. */
+	void (*restart)(struct tcp_ctx *ctx);
+};
+
+extern const struct tcp_cc_ops tcp_cc_newreno;
+extern const struct tcp_cc_ops tcp_cc_cubic;
+
+const struct tcp_cc_ops *tcp_cc_get(uint8_t cc);
+void tcp_cc_set(struct tcp_ctx *ctx, uint8_t cc);
+/* Set the initial window; at ESTABLISHED, when the MSS is known. */
+void tcp_cc_open(const struct tcp_env *e, struct tcp_ctx *ctx);
+void tcp_cc_acked(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t acked);
+/* Fast recovery begins. */
+void tcp_cc_loss(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* RTO; @is_first: of this series. */
+void tcp_cc_rto(const struct tcp_env *e, struct tcp_ctx *ctx, bool is_first);
+/* About to send with nothing in flight: after idle time cwnd is stale (RFC 5681 4.1). */
+void tcp_cc_idle(const struct tcp_env *e, struct tcp_ctx *ctx);
+
+#endif

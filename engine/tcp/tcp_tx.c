@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Sending: what may leave now, and in what form.
+ *
+ * tcp_output() is asked whenever something may have changed: the user queued bytes, an ACK opened a window, a timer fired. It
+ * sends retransmissions first, then new bytes as far as the peer's window, cwnd, Nagle's rule and silly-window avoidance allow, in pieces
+ * of TSO size; every piece carries the newest ACK, and a pure ACK leaves only if none did. The receive side does not
+ * call it: it puts the context on the flush list, so that one burst of segments is answered once.
+ *
+ * Bytes that the port does not take are not counted as sent; we come back after TCP_RETRY_MS. With nothing in flight and
+ * the window shut the persist timer runs; with something in flight, always the retransmission timer.
+ *
+ * Nagle in Minshall's form: a short segment waits only for an earlier short one, not for full ones in flight, so that a write
+ * of 2000 bytes does not wait for a delayed ACK.
+ *
+ * RFC 9293 3.8.6.2.1 (sender SWS), 3.7.4 (Nagle), RFC 1122 4.2.3.4; draft-minshall-nagle-01.
+ */
+#include "engine/tcp/tcp_int.h"
+
+void tcp_flush_add(struct tcp_stack *stack, struct tcp_ctx *ctx)
+{
+	ctx->flags |= TCP_CTX_LISTED;
+	ctx->flush_next = 0;
+	ctx->flush_prev = stack->flush_tail;
+	if (stack->flush_tail)
+		stack->ctx[stack->flush_tail].flush_next = ctx->idx;
+	else
+		stack->flush_head = ctx->idx;
+	stack->flush_tail = ctx->idx;
+	stack->flush_n++;
+}
+
+void tcp_flush_del(struct tcp_stack *stack, struct tcp_ctx *ctx)
+{
+	if (!(ctx->flags & TCP_CTX_LISTED))
+		return;
+	if (ctx->flush_prev)
+		stack->ctx[ctx->flush_prev].flush_next = ctx->flush_next;
+	else
+		stack->flush_head = ctx->flush_next;
+	if (ctx->flush_next)
+		stack->ctx[ctx->flush_next].flush_prev = ctx->flush_prev;
+	else
+		stack->flush_tail = ctx->flush_prev;
+	ctx->flags &= ~TCP_CTX_LISTED;
+	ctx->flush_next = 0;
+	ctx->flush_prev = 0;
+	stack->flush_n--;
+}
+
+bool tcp_flush(struct tcp_stack *stack, struct core *env, uint64_t now_us)
+{
+	struct tcp_env e = TCP_ENV(stack, env, now_us);
+
+	/* Only those that are here now: output may put a context back for the next turn. */
+	for (uint32_t n = stack->flush_n; n && stack->flush_head; n--) {
+		struct tcp_ctx *ctx = &stack->ctx[stack->flush_head];
+
+		tcp_flush_del(stack, ctx);
+		tcp_output(&e, ctx);
+	}
+	return stack->flush_n != 0;
+}
+
+/* ---- segments ---- */
+
+/* An ACK has left: nothing is owed. */
+static inline void ack_sent(struct tcp_ctx *ctx)
+{
+	ctx->rcv_acked = ctx->rcv_nxt;
+	ctx->flags &= ~(TCP_CTX_ACK_NOW | TCP_CTX_ACK_OWED);
+	ctx->delack_at_ms = 0;
+	if (ctx->quick_n)
+		ctx->quick_n--;
+}
+
+/* A segment without text that carries an ACK. */
+static void tx_ctl(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t seq, uint8_t flags)
+{
+	struct tcp_txseg seg = {.seq = seq, .ack = ctx->rcv_nxt, .flags = flags};
+
+	seg.wnd = tcp_wnd_select(e, ctx);
+	seg.opt_len = tcp_opt_put(e, ctx, seg.opt);
+	seg.mss = (uint16_t)(ctx->mss_base - seg.opt_len);
+	seg.off = tcp_snd_off(ctx, seq);
+	TCP_COUNT(e, out_segs);
+	ctx->segs_out++;
+	(void)tcp_up_send(e->core, ctx, NULL, &seg); /* lost here is lost by the network */
+}
+
+void tcp_tx_ack(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	tx_ctl(e, ctx, ctx->snd_nxt, TCP_ACK);
+	ack_sent(ctx);
+}
+
+void tcp_tx_keepalive(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	tx_ctl(e, ctx, ctx->snd_una - 1, TCP_ACK);
+	TCP_COUNT(e, keepalive);
+}
+
+void tcp_tx_rst(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	tx_ctl(e, ctx, ctx->snd_nxt, TCP_RST | TCP_ACK);
+	TCP_COUNT(e, out_rsts);
+}
+
+/* xorshift64*: only to blur the challenge limit, so that it cannot be counted out from outside (CVE-2016-5696). */
+static uint32_t random_below(struct tcp_stack *stack, uint32_t n)
+{
+	stack->random ^= stack->random >> 12;
+	stack->random ^= stack->random << 25;
+	stack->random ^= stack->random >> 27;
+	return (uint32_t)(((stack->random * 0x2545f4914f6cdd1dull) >> 32) * n >> 32);
+}
+
+void tcp_tx_challenge(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	struct tcp_stack *stack = e->stack;
+	uint32_t limit = stack->conf.challenge_per_s;
+
+	if (e->now_ms - stack->challenge_ms >= 1000) {
+		stack->challenge_ms = e->now_ms;
+		stack->challenge_n = (limit + 1) / 2 + random_below(stack, limit);
+	}
+	if (stack->challenge_n == 0) {
+		TCP_COUNT(e, ack_skipped_challenge);
+		return;
+	}
+	stack->challenge_n--;
+	TCP_COUNT(e, challenge_ack);
+	tcp_tx_ack(e, ctx);
+}
+
+void tcp_tx_rst_to(struct tcp_stack *stack, struct core *core, struct tcp_ctx *ctx,
+		const struct ip_tuple *tuple, const struct tcp_seg *seg)
+{
+	struct tcp_txseg rst = {.flags = TCP_RST, .mss = TCP_MSS_MIN};
+
+	if (seg->flags & TCP_RST)
+		return;
+	if (seg->flags & TCP_ACK) {
+		rst.seq = seg->ack;
+	} else {
+		rst.flags |= TCP_ACK;
+		rst.ack = seg->seq + seg->len + !!(seg->flags & TCP_SYN) + !!(seg->flags & TCP_FIN);
+	}
+	stack->stats.out_segs++;
+	stack->stats.out_rsts++;
+	(void)tcp_up_send(core, ctx, tuple, &rst);
+}
+
+void tcp_tx_syn(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	struct tcp_txseg seg = {.seq = ctx->iss, .flags = TCP_SYN, .mss = ctx->mss_base};
+	uint32_t wnd = ctx->rcv_adv - ctx->rcv_nxt;
+
+	if (ctx->state == TCP_STATE_SYN_RECEIVED) {
+		seg.flags |= TCP_ACK;
+		seg.ack = ctx->rcv_nxt;
+		ack_sent(ctx);
+	}
+	seg.wnd = (uint16_t)(wnd < UINT16_MAX ? wnd : UINT16_MAX); /* never scaled here */
+	seg.opt_len = tcp_opt_put_syn(e, ctx, seg.opt);
+	TCP_COUNT(e, out_segs);
+	ctx->segs_out++;
+	if (!(ctx->flags & TCP_CTX_SYN_RTX)) {
+		ctx->flags |= TCP_CTX_RTT_TIMING;
+		ctx->rtt_seq = ctx->iss + 1;
+		ctx->rtt_start_us32 = (uint32_t)e->now_us;
+	}
+	tcp_timer_arm_rtx(e, ctx);
+	/* Likely the neighbour is being resolved: a second of waiting for the timer would be felt. */
+	if (tcp_up_send(e->core, ctx, NULL, &seg) < 0) {
+		TCP_COUNT(e, send_short);
+		tcp_timer_arm(e, ctx, &ctx->xmit_at_ms, TCP_RETRY_MS);
+	}
+}
+
+static void tx_urg(const struct tcp_ctx *ctx, struct tcp_txseg *seg)
+{
+	uint32_t ahead = ctx->snd_up - seg->seq;
+
+	if ((int32_t)ahead <= 0)
+		return;
+	seg->flags |= TCP_URG;
+	seg->urg = (uint16_t)(ahead < UINT16_MAX ? ahead : UINT16_MAX);
+}
+
+uint32_t tcp_tx_range(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t seq, uint32_t end,
+		bool is_retransmit)
+{
+	bool fin = (ctx->flags & TCP_CTX_FIN_QUEUED) && seq_gt(end, ctx->snd_tail);
+	uint32_t len = (fin ? ctx->snd_tail : end) - seq;
+	struct tcp_txseg seg;
+	uint32_t segs = 1;
+	int32_t sent;
+
+	seg.seq = seq;
+	seg.ack = ctx->rcv_nxt;
+	seg.wnd = tcp_wnd_select(e, ctx);
+	seg.urg = 0;
+	seg.flags = TCP_ACK;
+	seg.ecn = 0;
+	seg.opt_len = tcp_opt_put(e, ctx, seg.opt);
+	seg.off = tcp_snd_off(ctx, seq);
+	seg.len = len;
+	seg.mss = (uint16_t)(ctx->mss_base - seg.opt_len);
+	seg.is_retransmit = is_retransmit;
+	if (fin)
+		seg.flags |= TCP_FIN;
+	if (len && seq + len == ctx->snd_tail)
+		seg.flags |= TCP_PSH;
+	if (ETA_UNLIKELY(ctx->flags & TCP_CTX_URG_SENT))
+		tx_urg(ctx, &seg);
+	sent = tcp_up_send(e->core, ctx, NULL, &seg);
+	if (len == 0)
+		sent = 0; /* a lone FIN that could not go: lost by the network */
+	else if (sent <= 0)
+		return 0;
+	else if ((uint32_t)sent > len)
+		sent = (int32_t)len;
+	ack_sent(ctx);
+	if (len > seg.mss)
+		segs = (len + seg.mss - 1) / seg.mss;
+	e->stack->stats.out_segs += segs;
+	ctx->segs_out += segs;
+	if (is_retransmit) {
+		e->stack->stats.retrans_segs += segs;
+		ctx->retrans_n += segs;
+		ctx->retrans_bytes += (uint32_t)sent;
+		ctx->flags &= ~TCP_CTX_RTT_TIMING; /* Karn */
+	}
+	return (uint32_t)sent + (fin && (uint32_t)sent == len);
+}
+
+/* ---- output ---- */
+
+/* Room in the peer's window. */
+static inline uint32_t wnd_room(const struct tcp_ctx *ctx)
+{
+	uint32_t edge = ctx->snd_una + ctx->snd_wnd;
+
+	return seq_gt(edge, ctx->snd_nxt) ? edge - ctx->snd_nxt : 0;
+}
+
+/* All that is queued fits: may the short last segment go, too? */
+static uint32_t with_tail(const struct tcp_ctx *ctx, uint32_t len)
+{
+	uint32_t flight = ctx->snd_nxt - ctx->snd_una;
+	uint32_t tail;
+
+	if (ctx->flags & TCP_CTX_FIN_QUEUED)
+		return len;
+	if ((ctx->flags & (TCP_CTX_NODELAY | TCP_CTX_CORK)) == TCP_CTX_NODELAY)
+		return len;
+	tail = len < ctx->mss ? len : len % ctx->mss;
+	/* Is a short segment in flight? */
+	if (ctx->flags & TCP_CTX_CORK || ctx->snd_sml - ctx->snd_una - 1 < flight)
+		return len - tail;
+	return len;
+}
+
+/* New bytes that may leave in one piece now. */
+static uint32_t sendable(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t pipe)
+{
+	uint32_t avail = ctx->snd_tail - ctx->snd_nxt;
+	uint32_t wroom = wnd_room(ctx);
+	uint32_t croom = ctx->cwnd > pipe ? ctx->cwnd - pipe : 0;
+	uint32_t room = wroom < croom ? wroom : croom;
+	uint32_t mss = ctx->mss;
+	uint32_t burst;
+
+	if (avail == 0)
+		return 0;
+	if (croom < avail && croom < wroom + mss) {
+		ctx->flags |= TCP_CTX_CWND_LIMITED;
+		ctx->cwnd_lim_seq = ctx->snd_nxt + room;
+	}
+	if (avail > mss) {
+		burst = tcp_up_burst_bytes(e->core, ctx);
+		if (burst < mss)
+			burst = mss;
+		if (room > burst)
+			room = burst;
+		if (ETA_UNLIKELY(ctx->flags & TCP_CTX_URG_SENT && room > mss))
+			room = mss; /* the pointer is relative to the segment: it must not be repeated */
+	}
+	if (avail <= room)
+		return with_tail(ctx, avail);
+	if (room >= mss)
+		return room == mss ? mss : room - room % mss;
+	/* Less than a segment, with more to come. Half of the largest window is worth sending; a cwnd remainder is not. */
+	if (room == wroom && room && room >= ctx->snd_wnd_max / 2)
+		return room;
+	return 0;
+}
+
+/* [snd_nxt, snd_nxt + n) was handed over. */
+static void new_sent(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t n)
+{
+	ctx->snd_nxt += n;
+	ctx->tx_last_ms = e->now_ms;
+	if (!(ctx->flags & TCP_CTX_RTT_TIMING)) {
+		ctx->flags |= TCP_CTX_RTT_TIMING;
+		ctx->rtt_seq = ctx->snd_nxt;
+		ctx->rtt_start_us32 = (uint32_t)e->now_us;
+	}
+	if (e->now_ms - ctx->rx_last_ms < e->stack->conf.delack_ms)
+		ctx->flags |= TCP_CTX_PINGPONG;
+	if (ctx->rtx_at_ms == 0 || ctx->flags & TCP_CTX_PERSIST) {
+		if (ctx->flags & TCP_CTX_PERSIST) {
+			ctx->flags &= ~TCP_CTX_PERSIST;
+			ctx->backoff_n = 0;
+			ctx->rtx_first_ms = 0;
+		}
+		tcp_timer_arm_rtx(e, ctx);
+	}
+}
+
+static void port_full(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	TCP_COUNT(e, send_short);
+	tcp_timer_arm(e, ctx, &ctx->xmit_at_ms, TCP_RETRY_MS);
+}
+
+/* Bytes or a FIN wait with nothing in flight: some timer must bring us back. */
+static void wait_for_room(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	uint32_t avail = ctx->snd_tail - ctx->snd_nxt;
+	uint32_t wroom = wnd_room(ctx);
+
+	if (ctx->rtx_at_ms || ctx->xmit_at_ms)
+		return;
+	if (wroom < avail && wroom < ctx->mss) {
+		ctx->flags |= TCP_CTX_PERSIST;
+		ctx->probes_n = 0;
+		tcp_timer_arm_rtx(e, ctx);
+	} else {
+		tcp_timer_arm(e, ctx, &ctx->xmit_at_ms, TCP_CORK_MS);
+	}
+}
+
+/* Return: true if the turn's bound was met. */
+static bool send_new(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t pipe)
+{
+	if (ctx->snd_una == ctx->snd_nxt)
+		tcp_cc_idle(e, ctx);
+	for (uint32_t i = 0; i < TCP_OUTPUT_SENDS; i++) {
+		uint32_t len = sendable(e, ctx, pipe);
+		bool fin = len == ctx->snd_tail - ctx->snd_nxt && ctx->flags & TCP_CTX_FIN_QUEUED;
+		uint32_t n;
+
+		if (len + fin == 0)
+			break;
+		n = tcp_tx_range(e, ctx, ctx->snd_nxt, ctx->snd_nxt + len + fin, false);
+		if (n)
+			new_sent(e, ctx, n);
+		if (n < len + fin) {
+			port_full(e, ctx);
+			return false;
+		}
+		if (!(ctx->flags & TCP_CTX_NODELAY) && (len < ctx->mss || len % ctx->mss))
+			ctx->snd_sml = ctx->snd_nxt;
+		pipe += n;
+		if (fin) {
+			ctx->flags |= TCP_CTX_FIN_SENT;
+			return false;
+		}
+		if (ctx->snd_nxt == ctx->snd_tail)
+			return false;
+		if (i == TCP_OUTPUT_SENDS - 1)
+			return true;
+	}
+	if (ctx->snd_una == ctx->snd_nxt)
+		wait_for_room(e, ctx);
+	return false;
+}
+
+void tcp_output(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	ctx->flags &= ~TCP_CTX_OUTPUT;
+	if (tcp_state_sends(ctx->state)) {
+		uint32_t pipe = tcp_loss_pipe(e->stack, ctx);
+		bool room = true;
+
+		if (ETA_UNLIKELY(ctx->loss_state != TCP_LOSS_OPEN))
+			room = tcp_loss_output(e, ctx, &pipe);
+		if (!room)
+			port_full(e, ctx);
+		else if (tcp_tx_pending(ctx) && !(ctx->flags & TCP_CTX_PROBED) &&
+				send_new(e, ctx, pipe))
+			tcp_owe(e, ctx, TCP_CTX_OUTPUT);
+		if (ETA_UNLIKELY(ctx->loss_state == TCP_LOSS_RECOVERY) && ctx->xmit_at_ms == 0)
+			tcp_loss_output_idle(e, ctx);
+	}
+	if (ctx->flags & TCP_CTX_ACK_NOW)
+		tcp_tx_ack(e, ctx);
+}
+
+void tcp_tx_window_probe(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	uint32_t wroom = wnd_room(ctx);
+	uint32_t avail = ctx->snd_tail - ctx->snd_nxt;
+
+	TCP_COUNT(e, win_probe);
+	if (ctx->flags & TCP_CTX_PROBED) {
+		tcp_tx_range(e, ctx, ctx->snd_una, ctx->snd_nxt, true);
+		ctx->tx_last_ms = e->now_ms;
+	} else if (wroom) {
+		/* Not shut, just silly: enough of waiting for more (the override timeout of sender SWS). */
+		uint32_t len = avail < wroom ? avail : wroom;
+		uint32_t n = tcp_tx_range(e, ctx, ctx->snd_nxt, ctx->snd_nxt + len, false);
+
+		if (n) {
+			new_sent(e, ctx, n);
+			return;
+		}
+	} else if (tcp_tx_range(e, ctx, ctx->snd_nxt, ctx->snd_nxt + 1, false)) {
+		ctx->snd_nxt++;
+		ctx->flags |= TCP_CTX_PROBED;
+		ctx->tx_last_ms = e->now_ms;
+	}
+	if (ctx->backoff_n < UINT8_MAX)
+		ctx->backoff_n++;
+	tcp_timer_arm_rtx(e, ctx);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The user's calls: open, send, receive, close, abort (RFC 9293 3.10.1 to 3.10.5), and what ICMP and the route tell.
+ *
+ * Counters come from doorbells that dti has validated; here a wrong one is ignored rather than believed, since it would be
+ * sequence space.
+ */
+#include "engine/tcp/tcp_int.h"
+
+void tcp_connect(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
+		const struct ip_tuple *tuple, const struct tcp_param *param, uint64_t now_us)
+{
+	struct tcp_env e = TCP_ENV(stack, env, now_us);
+	uint32_t space;
+
+	ctx->flags = TCP_CTX_USER | TCP_CTX_WSCALE | (stack->conf.timestamps ? TCP_CTX_TS : 0) |
+			(stack->conf.sack ? TCP_CTX_SACK : 0);
+	tcp_conn_set_param(&e, ctx, param);
+	stack->isn_min_valid = false;
+	tcp_conn_init(&e, ctx, tuple);
+	space = tcp_up_rcv_space(env, ctx);
+	ctx->rcv_adv = space < UINT16_MAX ? space : UINT16_MAX; /* rcv_nxt is 0 until their SYN comes */
+	tcp_conn_set_state(&e, ctx, TCP_STATE_SYN_SENT);
+	TCP_COUNT(&e, active_opens);
+	tcp_tx_syn(&e, ctx);
+}
+
+void tcp_listen(struct tcp_stack *stack, struct tcp_ctx *ctx, const struct tcp_param *param)
+{
+	struct tcp_env e = {.stack = stack};
+
+	ctx->flags = TCP_CTX_USER;
+	tcp_conn_set_param(&e, ctx, param);
+	tcp_conn_set_state(&e, ctx, TCP_STATE_LISTEN);
+}
+
+/* Has the connection a stream that the user may add to? */
+static bool may_write(const struct tcp_ctx *ctx)
+{
+	return !(ctx->flags & TCP_CTX_FIN_QUEUED) &&
+			(1u << ctx->state & (1u << TCP_STATE_SYN_SENT | 1u << TCP_STATE_SYN_RECEIVED |
+					1u << TCP_STATE_ESTABLISHED | 1u << TCP_STATE_CLOSE_WAIT));
+}
+
+void tcp_write(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint32_t snd_tail,
+		uint64_t now_us)
+{
+	struct tcp_env e = TCP_ENV(stack, env, now_us);
+	uint32_t tail = ctx->iss + 1 + snd_tail;
+
+	if (!may_write(ctx) || seq_lt(tail, ctx->snd_tail) || tail - ctx->snd_una > TCP_SND_BYTES_MAX + 1)
+		return;
+	ctx->snd_tail = tail;
+	if (tcp_state_sends(ctx->state))
+		tcp_output(&e, ctx);
+}
+
+void tcp_read(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint32_t rcv_head,
+		uint64_t now_us)
+{
+	struct tcp_env e = TCP_ENV(stack, env, now_us);
+	uint32_t head = ctx->irs + 1 + rcv_head;
+	uint32_t fin = !!(ctx->flags & TCP_CTX_FIN_RCVD);
+
+	if (!tcp_state_receives(ctx->state) && ctx->state != TCP_STATE_CLOSE_WAIT &&
+			ctx->state != TCP_STATE_LAST_ACK)
+		return;
+	if (seq_lt(head, ctx->rcv_head) || seq_gt(head, ctx->rcv_nxt - fin))
+		return;
+	ctx->rcv_head = head;
+	if (fin)
+		return;
+	tcp_wnd_drs(&e, ctx);
+	if (tcp_wnd_update_due(&e, ctx))
+		tcp_owe(&e, ctx, TCP_CTX_ACK_NOW);
+}
+
+static void queue_fin(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	if (!may_write(ctx))
+		return;
+	ctx->flags |= TCP_CTX_FIN_QUEUED;
+	if (ctx->state == TCP_STATE_ESTABLISHED)
+		tcp_conn_set_state(e, ctx, TCP_STATE_FIN_WAIT_1);
+	else if (ctx->state == TCP_STATE_CLOSE_WAIT)
+		tcp_conn_set_state(e, ctx, TCP_STATE_LAST_ACK);
+	if (tcp_state_sends(ctx->state))
+		tcp_output(e, ctx);
+}
+
+void tcp_shut_wr(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint64_t now_us)
+{
+	struct tcp_env e = TCP_ENV(stack, env, now_us);
+
+	queue_fin(&e, ctx);
+}
+
+void tcp_close(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint64_t now_us)
+{
+	struct tcp_env e = TCP_ENV(stack, env, now_us);
+	uint32_t fin = !!(ctx->flags & TCP_CTX_FIN_RCVD);
+
+	switch ((enum tcp_state)ctx->state) {
+	case TCP_STATE_UNUSED:
+	case TCP_STATE_CLOSED:
+	case TCP_STATE_TIME_WAIT: return;
+	case TCP_STATE_LISTEN:
+	case TCP_STATE_SYN_SENT: tcp_conn_end(&e, ctx, ETA_STATUS_OK); return;
+	case TCP_STATE_SYN_RECEIVED:
+	case TCP_STATE_ESTABLISHED:
+	case TCP_STATE_FIN_WAIT_1:
+	case TCP_STATE_FIN_WAIT_2:
+	case TCP_STATE_CLOSE_WAIT:
+	case TCP_STATE_CLOSING:
+	case TCP_STATE_LAST_ACK: break;
+	}
+	if (ctx->flags & TCP_CTX_RD_CLOSED)
+		return;
+	if (ctx->state != TCP_STATE_SYN_RECEIVED && ctx->rcv_head != ctx->rcv_nxt - fin) {
+		TCP_COUNT(&e, abort_on_close);
+		tcp_conn_reset(&e, ctx, ETA_STATUS_OK);
+		return;
+	}
+	ctx->flags |= TCP_CTX_RD_CLOSED;
+	if (ctx->state == TCP_STATE_FIN_WAIT_2)
+		tcp_timer_arm_long(&e, ctx);
+	queue_fin(&e, ctx);
+}
+
+void tcp_abort(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, enum eta_status why)
+{
+	/* The time is needed by nothing that is left to do but the timestamp of the RST: the last known will do. */
+	struct tcp_env e = {.stack = stack, .core = env, .now_ms = stack->wheel.now_ms};
+
+	switch ((enum tcp_state)ctx->state) {
+	case TCP_STATE_UNUSED:
+	case TCP_STATE_CLOSED: return;
+	case TCP_STATE_SYN_RECEIVED:
+	case TCP_STATE_ESTABLISHED:
+	case TCP_STATE_FIN_WAIT_1:
+	case TCP_STATE_FIN_WAIT_2:
+	case TCP_STATE_CLOSE_WAIT: tcp_tx_rst(&e, ctx); break;
+	case TCP_STATE_LISTEN:
+	case TCP_STATE_SYN_SENT:
+	case TCP_STATE_CLOSING:
+	case TCP_STATE_LAST_ACK:
+	case TCP_STATE_TIME_WAIT: break;
+	}
+	tcp_conn_end(&e, ctx, why);
+}
+
+void tcp_param(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
+		const struct tcp_param *param, uint64_t now_us)
+{
+	struct tcp_env e = TCP_ENV(stack, env, now_us);
+	uint8_t cc = param->cc ? param->cc : stack->conf.cc;
+
+	tcp_conn_set_param(&e, ctx, param);
+	if (!tcp_state_sends(ctx->state) && ctx->state != TCP_STATE_FIN_WAIT_2)
+		return;
+	tcp_conn_set_mss(ctx);
+	if (cc != ctx->cc && cc < TCP_CC_N)
+		tcp_cc_set(ctx, cc);
+	tcp_timer_arm_long(&e, ctx);
+	if (ctx->flags & TCP_CTX_QUICKACK && ctx->flags & TCP_CTX_ACK_OWED)
+		tcp_owe(&e, ctx, TCP_CTX_ACK_NOW);
+	if (tcp_tx_pending(ctx)) {
+		/* Uncorking pushes the short segment even under Nagle's rule, as Linux. */
+		if (!(ctx->flags & TCP_CTX_CORK))
+			ctx->snd_sml = ctx->snd_una;
+		tcp_output(&e, ctx);
+	}
+}
+
+void tcp_mss_changed(struct tcp_stack *stack, struct tcp_ctx *ctx, uint16_t mss)
+{
+	(void)stack;
+	ctx->mss_path = mss < TCP_MSS_MIN ? TCP_MSS_MIN : mss;
+	tcp_conn_set_mss(ctx);
+}
+
+bool tcp_icmp_rx(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, enum tcp_icmp kind,
+		uint32_t seq, uint16_t mss, uint64_t now_us)
+{
+	struct tcp_env e = TCP_ENV(stack, env, now_us);
+
+	if (ctx->state == TCP_STATE_UNUSED || ctx->state == TCP_STATE_LISTEN ||
+			!seq_in(seq, ctx->snd_una, ctx->snd_nxt))
+		return false;
+	switch (kind) {
+	case TCP_ICMP_UNREACHABLE:
+		if (ctx->state != TCP_STATE_SYN_SENT)
+			return false;
+		TCP_COUNT(&e, attempt_fails);
+		return tcp_conn_end(&e, ctx, ETA_STATUS_UNREACHABLE);
+	case TCP_ICMP_TOO_BIG:
+		if (mss < TCP_MSS_DEFAULT_V4)
+			mss = TCP_MSS_DEFAULT_V4 < ctx->mss_path ? TCP_MSS_DEFAULT_V4 : ctx->mss_path;
+		if (mss >= ctx->mss_path || !tcp_state_sends(ctx->state))
+			return false;
+		tcp_mss_changed(stack, ctx, mss);
+		/* All that is out was too big: send it again, without blaming congestion. */
+		tcp_loss_clear(&e, ctx);
+		ctx->loss_state = TCP_LOSS_RTO;
+		ctx->recover = ctx->snd_nxt;
+		ctx->high_rxt = ctx->snd_una;
+		ctx->lost_edge = ctx->snd_nxt;
+		tcp_owe(&e, ctx, TCP_CTX_OUTPUT);
+		return false;
+	}
+	return false;
+}
+
+void tcp_rx_no_ctx(struct tcp_stack *stack, struct core *env, const struct ip_tuple *tuple,
+		const struct tcp_seg *seg)
+{
+	stack->stats.in_segs += seg->segs;
+	tcp_tx_rst_to(stack, env, NULL, tuple, seg);
+}
