@@ -72,22 +72,38 @@ static inline struct port_packet *of(struct port *port)
 
 /* ---- receiving ---- */
 
-/* Makes sure that @n mbufs stand ready. Return: how many do. */
+/* Buffers for places [posted_n, n), fewer when the pool ends. Return: how many places are filled then. */
+static uint32_t refill(struct port_packet *p, uint32_t n)
+{
+	uint32_t i = p->posted_n;
+
+	if (ETA_LIKELY(rte_pktmbuf_alloc_bulk(p->big, p->posted + i, n - i) == 0))
+		return n;
+	for (; i < n; i++) {
+		p->posted[i] = rte_pktmbuf_alloc(p->big);
+		if (!p->posted[i])
+			break;
+	}
+	return i;
+}
+
+/* Makes sure that @n mbufs stand ready, as far as the pool allows. Return: how many of @n do. */
 static uint32_t post(struct port_packet *p, uint32_t n)
 {
-	uint32_t i, missing = n > p->posted_n ? n - p->posted_n : 0;
+	uint32_t i, end;
 
-	if (missing == 0 || rte_pktmbuf_alloc_bulk(p->big, p->posted + p->posted_n, missing) != 0)
-		return RTE_MIN(n, p->posted_n);
-	for (i = p->posted_n; i < n; i++) {
+	if (p->posted_n >= n)
+		return n;
+	end = refill(p, n);
+	for (i = p->posted_n; i < end; i++) {
 		struct rte_mbuf *m = p->posted[i];
 
 		m->data_off = BIG_HEADROOM;
 		p->rx_iov[i].iov_base = rte_pktmbuf_mtod(m, uint8_t *) - VNET_BYTES;
 		p->rx_iov[i].iov_len = VNET_BYTES + BIG_ROOM_BYTES - BIG_HEADROOM;
 	}
-	p->posted_n = n;
-	return n;
+	p->posted_n = end;
+	return end;
 }
 
 /* The kernel has taken a VLAN tag out of the frame: put it back (a tag is foreign, but the kernel behind the TAP wants it). */
