@@ -71,6 +71,8 @@ void al_conn_shut_rd(struct al_conn *conn);
 void al_conn_close(struct al_conn *conn, bool abort);
 /* Will another process hold it (fork, SCM_RIGHTS)? @cookie: SO_COOKIE of the shadow. */
 int al_conn_share(struct al_conn *conn, uint64_t cookie);
+/* The same for a fork that follows, collected and announced by al_before_fork(). */
+int al_conn_share_at_fork(struct al_conn *conn, uint64_t cookie);
 bool al_conn_is_shared(const struct al_conn *conn);
 /*
  * The conn behind a shadow that came by exec or SCM_RIGHTS, or whose old conn is in state ETA_DTI_MOVED (close that one with al_conn_forget).
@@ -88,7 +90,8 @@ ssize_t al_conn_send(struct al_conn *conn, const struct iovec *iov, int iov_n, b
 ssize_t al_conn_send_urgent(struct al_conn *conn, const struct iovec *iov, int iov_n);
 ssize_t al_conn_recv_urgent(struct al_conn *conn, uint8_t *byte, bool peek);
 bool al_conn_at_mark(struct al_conn *conn); /* SIOCATMARK */
-/* Zero-copy receive: ranges of readable bytes, valid until consumed. Return ranges (0 = none readable) or -errno; then give back from the front. */
+/* Zero-copy receive: ranges of readable bytes, valid until consumed. Return ranges; 0 none readable; -ENODATA end of
+ * stream; -errno. Then give back from the front. */
 int al_conn_loan(struct al_conn *conn, struct iovec *iov, int iov_n);
 void al_conn_consume(struct al_conn *conn, uint32_t bytes);
 

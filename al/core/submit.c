@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Ringing doorbells.
+ *
+ * A doorbell is never put off: on a full ring AL waits until the engine has taken some, which it does in every loop. Afterwards two words tell
+ * whether anybody is looking: the core may sleep, or may have taken an idle ring off its list. Where the process is registered for
+ * membarrier the engine makes the barrier and a compiler fence does here.
+ */
+#include "al/core/al.h"
+
+#define SPINS_PER_LOOK 1024u
+
+static void kick(const struct al_ring *ring)
+{
+	const uint64_t one = 1;
+
+	if (ring->kick_fd >= 0)
+		sys_write(ring->kick_fd, &one, sizeof(one));
+}
+
+static inline void kick_if_nobody_looks(const struct al_ring *ring)
+{
+	if (ETA_LIKELY(al_root.membarrier))
+		__asm__ volatile("" ::: "memory");
+	else
+		eta_fence_store_load();
+	if (ETA_UNLIKELY(eta_load_relaxed_u32(&ring->page->asleep) ||
+			    !eta_load_relaxed_u32(&ring->credit->polled)))
+		kick(ring);
+}
+
+/* The ring is full: until there is room, or nobody is there to make any. */
+static ETA_COLD void push_waiting(struct al_ring *ring, const uint64_t w[4])
+{
+	for (uint32_t spins = 1; !eta_ring_push(&ring->db, w); spins++) {
+		if (spins % SPINS_PER_LOOK == 1) {
+			kick_if_nobody_looks(ring);
+			if (!al_engine_alive())
+				return;
+			sys_sched_yield();
+		}
+		eta_pause();
+	}
+}
+
+void al_ring_push(struct al_ring *ring, const uint64_t w[4])
+{
+	if (ring->is_shared)
+		al_lock_take_mt(&ring->lock);
+	if (ETA_UNLIKELY(!eta_ring_push(&ring->db, w)))
+		push_waiting(ring, w);
+	if (ring->is_shared)
+		al_lock_drop_mt(&ring->lock);
+	kick_if_nobody_looks(ring);
+}
+
+static void push_op(struct al_ring *ring, struct al_conn *conn, uint32_t op, uint32_t arg0, uint32_t arg1)
+{
+	uint32_t rcv_head = al_get(&conn->rcv_head);
+	const uint64_t w[4] = {
+			al_dti_number(conn) | (uint64_t)conn->gen << 32 | (uint64_t)(op & 0xffu) << 48,
+			al_pair(conn->snd_tail, rcv_head),
+			al_pair(arg0, arg1),
+	};
+
+	al_put(&conn->told_head, rcv_head);
+	al_ring_push(ring, w);
+}
+
+int al_ring_op(struct al_conn *conn, uint32_t op, uint32_t arg0, uint32_t arg1)
+{
+	struct al_thread *t = al_thread_get();
+	struct al_ring *ring = t ? al_ring_of(t, conn->core) : NULL;
+
+	if (ETA_UNLIKELY(!ring))
+		return -ECONNRESET;
+	push_op(ring, conn, op, arg0, arg1);
+	return 0;
+}
+
+int al_ring_queue_op(struct al_conn *conn, uint32_t op, uint32_t mask)
+{
+	struct al_thread *t = al_thread_get();
+	struct al_ring *ring = t ? al_ring_of(t, conn->core) : NULL;
+
+	if (!ring)
+		return -ECONNRESET;
+	if (op == ETA_DB_UNSUBSCRIBE)
+		__atomic_and_fetch(&conn->rings, ~(1ull << ring->idx), __ATOMIC_RELAXED);
+	else
+		__atomic_or_fetch(&conn->rings, 1ull << ring->idx, __ATOMIC_RELAXED);
+	push_op(ring, conn, op, ring->number, mask);
+	return 0;
+}
