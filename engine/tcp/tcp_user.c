@@ -63,6 +63,7 @@ void tcp_read(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, ui
 	uint32_t fin = !!(ctx->flags & TCP_CTX_FIN_RCVD);
 
 	if (!tcp_state_receives(ctx->state) && ctx->state != TCP_STATE_CLOSE_WAIT &&
+			ctx->state != TCP_STATE_CLOSING &&
 			ctx->state != TCP_STATE_LAST_ACK)
 		return;
 	if (seq_lt(head, ctx->rcv_head) || seq_gt(head, ctx->rcv_nxt - fin))
