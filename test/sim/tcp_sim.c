@@ -36,7 +36,7 @@ struct plan {
 	uint32_t pause_ppm; /* chance of a long pause before a look */
 	uint64_t next_us;   /* UINT64_MAX = when poked */
 	uint64_t abort_us;
-	bool is_paused;
+	bool is_set; /* parameters */
 };
 
 struct scenario {
@@ -190,8 +190,8 @@ static void conn_draw(struct scenario *sc, uint32_t i)
 
 		if (w->conf.mss < 500)
 			tx /= 8;
-		world_user_init(&conn->user[side], tx, rnd_range(r, 1, 1 + rnd_log(r, 262144)),
-				2048 + rnd_log(r, 262144));
+		world_user_init(&conn->user[side], tx, tx / 100 + rnd_range(r, 1, 1 + rnd_log(r, 262144)),
+				(sc->is_calm ? 65536 : 2048) + rnd_log(r, 262144));
 		plan_draw(sc, &sc->plan[i][side]);
 		sc->open_us[i][side] = UINT64_MAX;
 	}
@@ -203,8 +203,10 @@ static void conn_draw(struct scenario *sc, uint32_t i)
 	if (!sc->is_calm && rnd_below(r, 6) == 0) /* simultaneous, or nearly so */
 		sc->open_us[i][1] = sc->open_us[i][0] + rnd_below(r, 2 * w->conf.wire[0].delay_us);
 	sc->param[i] = (struct tcp_param){.nodelay = rnd_below(r, 2) == 0, .quickack = rnd_below(r, 4) == 0,
-			.keepalive = rnd_below(r, 4) == 0, .keep_idle_ms = 1000, .keep_intvl_ms = 1000,
-			.keep_probes = 30, .cc = (uint8_t)rnd_below(r, TCP_CC_N)};
+			.keep_idle_ms = 1000, .keep_intvl_ms = 1000, .keep_probes = 30,
+			.cc = (uint8_t)rnd_below(r, TCP_CC_N)};
+	/* Only where a RST may be lost: elsewhere keepalive would hide that something stands still. */
+	sc->param[i].keepalive = sc->plan[i][0].ending >= END_CLOSE || sc->plan[i][1].ending >= END_CLOSE;
 }
 
 static void plan_draw(struct scenario *sc, struct plan *p)
@@ -338,6 +340,11 @@ static void app_look(struct scenario *sc, uint32_t i, int side)
 
 	more = app_read(sc, conn, p, side);
 	if (u->is_open && !u->is_closed && !u->closed_by_us && !u->aborted) {
+		if (!p->is_set) {
+			p->is_set = true; /* children begin with the listener's */
+			tcp_param(&w->host[side].st, &w->host[side], &w->host[side].ctx[u->ctx_idx], &sc->param[i],
+					w->now_us);
+		}
 		more |= app_write(sc, conn, p, side);
 		app_end(sc, conn, p, side);
 	}

@@ -121,6 +121,9 @@ void tcp_up_free(struct core *env, struct tcp_ctx *ctx)
 	u->snd_edge_valid = u->adv_valid = false;
 	memset(ctx, 0xa5, sizeof(*ctx)); /* not to be touched afterwards */
 	ctx->state = TCP_STATE_UNUSED;
+	ctx->flags = 0;
+	ctx->wheel_slot = 0;
+	ctx->sack_ext = ctx->ooo_ext = 0;
 	ctx->idx = 0;
 }
 
@@ -147,11 +150,17 @@ uint32_t tcp_up_place(struct core *env, struct tcp_ctx *ctx, uint32_t off, const
 	if (right != len)
 		world_fail(w, "%c conn %u: wrong byte placed at stream offset %u", 'A' + env->side,
 				env->conn_of[ctx->idx] - 1, off + right);
-	if (off + len - u->rcv_head > u->rcv_cap_bytes || off - u->rcv_head > u->rcv_cap_bytes) {
-		world_fail(w, "%c conn %u: bytes %u..%u placed outside the window %u + %u", 'A' + env->side,
-				env->conn_of[ctx->idx] - 1, off, off + len, u->rcv_head, u->rcv_cap_bytes);
+	/* rcv_adv, not what has left: an advertisement that found no buffer was made nevertheless. */
+	if (seq_lt(off, u->rcv_tail) || seq_gt(off + len, tcp_rcv_off(ctx, ctx->rcv_adv))) {
+		world_fail(w, "%c conn %u: bytes %u..%u placed outside the window %u..%u", 'A' + env->side,
+				env->conn_of[ctx->idx] - 1, off, off + len, u->rcv_tail, tcp_rcv_off(ctx, ctx->rcv_adv));
 		return 0;
 	}
+	/* What a SYN-ACK promised before there was a user may be more than he has. */
+	if (off - u->rcv_head >= u->rcv_cap_bytes)
+		return 0;
+	if (off + len - u->rcv_head > u->rcv_cap_bytes)
+		len = u->rcv_cap_bytes - (off - u->rcv_head);
 	if (rnd_ppm(&w->rnd, w->conf.place_short_ppm))
 		len = rnd_below(&w->rnd, len + 1);
 	for (i = 0; i < len; i++)
