@@ -93,7 +93,9 @@ enum al_list {
 #define AL_CONN_BROKEN 0x0100u   /* shared memory contradicted itself; as if reset */
 #define AL_CONN_URG_READ 0x0200u /* urgent byte at urg was read */
 #define AL_CONN_EXCLUSIVE 0x0400u /* subscribed with ETA_SUB_EXCLUSIVE */
-#define AL_CONN_ABORTED 0x0800u
+#define AL_CONN_OPENING 0x0800u   /* native interface: its completion of connect is owed */
+#define AL_CONN_EOF_TOLD 0x1000u  /* native interface: said already */
+#define AL_CONN_CLOSED_TOLD 0x2000u
 #define AL_EV_ALL 0xffu           /* what we subscribe to */
 
 struct al_conn {
@@ -305,6 +307,9 @@ void al_fds_forget_all(void);
 
 struct al_session *al_session_new(uint32_t number, uint8_t owner, uint32_t dtis_max);
 
+/* End the session: no thread may be inside AL, none may use a conn afterwards. */
+void al_detach(void);
+
 /* ---- seg.c ---- */
 
 /* Map a segment by descriptor (consumed). Return 0 or -errno. */
@@ -423,6 +428,10 @@ static inline struct al_ring *al_ring_of(struct al_thread *t, uint8_t core)
 uint32_t al_ring_drain(struct al_ring *ring, uint32_t max);
 /* As al_poll_events(), at most @max. */
 uint32_t al_poll_events_max(uint32_t max);
+/* Is there an event to take? */
+bool al_events_pending(void);
+/* Spin as al_wait_spin(), looking by @look. */
+bool al_wait_spin_by(bool (*look)(void));
 /* Read the EN half and believe what is plausible. Return: something changed. */
 bool al_conn_refresh(struct al_conn *conn);
 

@@ -249,6 +249,37 @@ int al_attach(const char *path)
 	return ret;
 }
 
+static void session_unmap(struct al_session *s)
+{
+	for (uint32_t n = 0; n < s->segs_n; n++)
+		if (s->seg[n].base)
+			sys_munmap(s->seg[n].base, s->seg[n].bytes);
+	sys_munmap(s->conns, s->conns_n * sizeof(struct al_conn));
+	memset(s, 0, sizeof(*s));
+}
+
+void al_detach(void)
+{
+	void (*on_ready)(struct al_conn *conn, void *user, uint32_t event_flags) = al_root.on_ready;
+	bool has_key = al_root.has_thread_key;
+	unsigned int key = al_root.thread_key;
+
+	if (!al_is_attached())
+		return;
+	al_at_exit();
+	al_fds_forget_all();
+	for (uint32_t slot = 0; slot < AL_SLOTS_MAX; slot++)
+		if (al_root.session[slot].used)
+			session_unmap(&al_root.session[slot]);
+	sys_munmap((void *)(uintptr_t)al_root.pages, al_root.pages_bytes);
+	sys_munmap(al_root.threads, AL_THREADS_MAX * sizeof(struct al_thread));
+	memset(&al_root, 0, offsetof(struct al_root, session));
+	al_root.on_ready = on_ready;
+	al_root.has_thread_key = has_key;
+	al_root.thread_key = key;
+	al_self = NULL;
+}
+
 bool al_is_attached(void)
 {
 	return eta_load_acquire_u32(&al_root.state) == AL_ATTACHED;

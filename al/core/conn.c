@@ -258,14 +258,14 @@ void al_conn_close(struct al_conn *conn, bool abort)
 {
 	bool mine = eta_load_acquire_u32(&al_root.state) == AL_ATTACHED && !al_is_gone();
 
-	if (mine && !al_flag(conn, AL_CONN_RUNG)) {
+	if (mine && !al_flag(conn, AL_CONN_RUNG) && conn->slot == al_root.own_slot) {
 		al_conn_untake(conn);
 		return;
 	}
 	al_lock_take_mt(&conn->snd_busy); /* the sweep may be at it */
 	if (al_flag(conn, AL_CONN_MASTER))
 		al_master_close(conn);
-	if (mine)
+	if (mine && al_flag(conn, AL_CONN_RUNG))
 		ring_close(conn, abort);
 	al_lock_drop_mt(&conn->snd_busy);
 	al_conn_forget(conn);

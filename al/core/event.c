@@ -229,6 +229,16 @@ uint32_t al_poll_events(void)
 	return al_poll_events_max(UINT32_MAX);
 }
 
+bool al_events_pending(void)
+{
+	const struct al_thread *t = al_thread_get();
+
+	for (uint32_t core = 0; t && core < al_root.cores_n; core++)
+		if (t->ring[core] && eta_ring_ready(&t->ring[core]->ev))
+			return true;
+	return false;
+}
+
 void al_set_on_ready(void (*on_ready)(struct al_conn *conn, void *user, uint32_t event_flags))
 {
 	al_root.on_ready = on_ready;

@@ -238,14 +238,19 @@ static void spin_learn(struct al_thread *t, bool hit)
 	}
 }
 
-bool al_wait_spin(void)
+static bool take_events(void)
+{
+	return al_poll_events() != 0;
+}
+
+bool al_wait_spin_by(bool (*look)(void))
 {
 	struct al_thread *t = al_thread_get();
 	uint64_t start, budget;
 
 	if (!t || al_is_gone())
 		return false;
-	if (al_poll_events())
+	if (look())
 		return true;
 	if (cpus_are_short())
 		return false;
@@ -254,7 +259,7 @@ bool al_wait_spin(void)
 	budget = t->spin_ns * (al_root.tsc_hz / 1000000) / 1000;
 	start = al_tsc();
 	for (uint32_t i = 1;; i++) {
-		if (al_poll_events() || al_get(&t->waiter.poked)) {
+		if (look() || al_get(&t->waiter.poked)) {
 			spin_learn(t, true);
 			return true;
 		}
@@ -264,6 +269,11 @@ bool al_wait_spin(void)
 	}
 	spin_learn(t, false);
 	return false;
+}
+
+bool al_wait_spin(void)
+{
+	return al_wait_spin_by(take_events);
 }
 
 /* ---- waking each other ---- */
