@@ -56,6 +56,9 @@ struct dti_master {
 	uint16_t turn;     /* ring that got the last connection */
 	bool is_v6only;
 	bool is_closing;
+	bool is_visited;     /* on the list of accept_visit() */
+	uint32_t visit_at;   /* context it comes to next */
+	uint32_t visit_next; /* list */
 };
 
 /**
@@ -69,15 +72,19 @@ void accept_unlisten(struct dti *d, uint32_t master_idx);
 
 /* Post children [@first, @first + @n) of session @s on the master. */
 void accept_post(struct dti *d, uint32_t master_idx, struct session *s, uint32_t first, uint32_t n);
+/* Has @session a child to give? */
+bool accept_has_child(const struct dti *d, uint32_t master_idx, uint16_t session);
 /* Bind up to @n waiting connections to children of @s, told on @ring. */
 void accept_take(struct dti *d, uint32_t master_idx, struct session *s, uint16_t ring, uint32_t n);
 /* The application has child @idx. */
 void accept_done(struct dti *d, uint32_t idx);
-/* @s posts no more on the master and takes no more: free its children, move what it has not accepted. */
+/* @s no longer subscribes to the master: free its children; what it has not accepted goes to others (accept_visit). */
 void accept_withdraw(struct dti *d, uint32_t master_idx, struct session *s);
 /* Child @idx is bound to a session that is going: find it another place, or let it wait, or reset it. */
 void accept_rebind(struct dti *d, uint32_t idx);
-/* A context that the master counted is gone (tcp_up_free of an embryo, a waiting or an unaccepted one). */
+/* TCP has let go of @idx, which a master counts: embryo, waiting or unaccepted; or which is a master. */
 void accept_forget(struct dti *d, uint32_t idx);
+/* Masters that close or were withdrawn from: look at @slice more contexts. Return: contexts visited. */
+uint32_t accept_visit(struct dti *d, uint32_t slice);
 
 #endif

@@ -12,9 +12,11 @@
 #ifndef ENGINE_DTI_DOORBELL_H
 #define ENGINE_DTI_DOORBELL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct dti;
+struct dti_ring;
 struct session;
 
 #define DOORBELL_BATCH 16u    /* entries looked at together */
@@ -36,7 +38,12 @@ int doorbell_ready(const struct dti *d);
 
 #define DOORBELL_IDLE_US 100000u /* a ring without entries for this long may leave the list */
 
-/* The read side moved to @rcv_head, validated: free chunks, tell TCP. The send side moved to @snd_tail, validated. */
-void doorbell_sync_al(struct dti *d, uint32_t ctx_idx);
+/* Put ring @r on the polled list; take it off (@is_dormant: AL is told to kick). */
+void doorbell_poll(struct dti *d, struct dti_ring *r);
+void doorbell_unpoll(struct dti *d, struct dti_ring *r, bool is_dormant);
+
+/* CLOSE and ABORT of a bound context, whoever asks. May free the slot. */
+void doorbell_close(struct dti *d, uint32_t idx);
+void doorbell_abort(struct dti *d, uint32_t idx);
 
 #endif

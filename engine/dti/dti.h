@@ -25,6 +25,7 @@
 #include "engine/dti/source.h"
 
 struct core;
+struct tcp_param;
 struct tcp_stack;
 
 #define DTI_LISTEN_BUCKETS 1024u
@@ -56,6 +57,7 @@ struct dti {
 	struct dti_ctx *ctx;   /* [ctx_n] */
 	uint32_t ctx_n;
 	uint32_t dirty_head, dirty_tail; /* contexts to publish */
+	uint16_t owing;        /* list of rings with something owed, through dti_ring.owing_next */
 	uint32_t touched_n;
 	uint16_t touched[DTI_TOUCHED_MAX]; /* rings with events not yet checked for sleepers */
 
@@ -93,6 +95,7 @@ struct dti {
 
 	/* listeners by local port: index of dti_master */
 	uint32_t listen[DTI_LISTEN_BUCKETS];
+	uint32_t visit_head;   /* masters that accept_visit() works on */
 	uint32_t embryo_n, embryos_max;
 
 	/* sweep lists: contexts with receive chunks; filled this second, and last second */
@@ -105,6 +108,8 @@ struct dti {
 	bool is_unfinished;      /* a bound was met in this turn: do not sleep */
 	struct dti_stats stats;
 	uint64_t memory_bytes;
+	void *mem[16];         /* for dti_fini */
+	uint32_t mem_n;
 };
 
 /* struct core begins with its struct dti. */
@@ -130,8 +135,27 @@ enum eta_status dti_bind_authorise(struct dti *d, const struct eta_admin_msg *ms
 /* Context @idx bound to {session, dti, gen}; 0 = none. The EN half's own word is only a hint: the context must agree. Context: hot. */
 uint32_t dti_lookup(const struct dti *d, uint16_t session, uint32_t dti, uint16_t gen, const struct eta_dti_en *en);
 
-/* Bind context @idx to a DTI: the EN half gets new counters and, last, {gen, state}. */
-void dti_bind(struct dti *d, uint32_t idx, struct session *s, uint32_t dti, uint16_t gen, uint8_t state);
+/* The index the EN half names, in range, not yet judged: for prefetching. */
+static inline uint32_t dti_lookup_hint(const struct dti *d, const struct eta_dti_en *en)
+{
+	uint32_t idx = eta_load_relaxed_u32(&en->ctx);
+
+	return idx < d->ctx_n ? idx : 0;
+}
+
+/* Does the EN half say that the bound @c is open, or was? */
+bool dti_is_open(const struct dti *d, const struct dti_ctx *c);
+
+/* Bind context @idx to a DTI of @s. The EN half still says FREE (SUBSCRIBE comes before LISTEN). */
+void dti_claim(struct dti *d, uint32_t idx, struct session *s, uint32_t dti, uint16_t gen);
+/* Open the claimed DTI: the EN half gets addresses, zeroed counters and, last, {gen, state, status}. */
+void dti_open(struct dti *d, uint32_t idx, uint8_t state, uint8_t status);
+/* Read the parameters of line 1 of the AL half, once; @line1 receives a private copy (line 0 of it stays zero). */
+void dti_read_param(const struct eta_dti_al *al, struct eta_dti_al *line1);
+/* Apply what concerns this room (buffers, TOS, TTL); fill @param for TCP. */
+void dti_apply_param(struct dti *d, struct dti_ctx *c, const struct eta_dti_al *line1, struct tcp_param *param);
+/* What AL may keep unacknowledged now. Return: true if it grew. */
+bool dti_update_snd_limit(struct dti *d, uint32_t idx);
 /* The DTI of @idx is free: memory goes, the EN half says FREE, subscribers are told. */
 void dti_unbind(struct dti *d, uint32_t idx);
 /* EN half and AL half of a bound context. */

@@ -46,6 +46,9 @@ void event_mark(struct dti *d, uint32_t idx, uint8_t ev);
 /* Write EN halves, send events, wake sleepers; kills, frees and notices that waited for a safe moment happen here too. Context: hot. */
 void event_publish(struct dti *d);
 
+/* The DTI of @idx was unbound: event FREE, then its subscriptions end (those that are owed something, once it is sent). */
+void event_tell_freed(struct dti *d, uint32_t idx);
+
 /* Event for a DTI without context. Context: core. */
 void event_reply(struct dti *d, struct dti_ring *ring, uint32_t dti, uint16_t gen, uint8_t flags, uint8_t state, uint8_t status);
 
@@ -58,11 +61,21 @@ void event_reply(struct dti *d, struct dti_ring *ring, uint32_t dti, uint16_t ge
 bool event_subscribe(struct dti *d, uint32_t idx, uint16_t ring, uint32_t mask);
 void event_unsubscribe(struct dti *d, uint32_t idx, uint16_t ring);
 void event_unsubscribe_all(struct dti *d, uint32_t idx);
-/* Does a ring of @session (or any, 0) subscribe to @idx? Return: ring index, preferring armed ones; 0 = none. */
-uint16_t event_subscriber(struct dti *d, uint32_t idx, uint16_t session);
+/* Does a ring of @session subscribe to master @idx? */
+bool event_has_subscriber(struct dti *d, uint32_t idx, uint16_t session);
+/**
+ * event_subscriber() - Who gets the next connection of master @idx?
+ * @is_contended: set if several sessions subscribe and none of their threads waits.
+ *
+ * Rings whose session has posted no child do not count. Return: ring; 0 = none.
+ */
+uint16_t event_subscriber(struct dti *d, uint32_t idx, bool *is_contended);
 
-/* ACCEPT on queue @ring of master @master_idx: names child context @child_idx. */
-void event_accept(struct dti *d, uint32_t master_idx, uint32_t child_idx, uint16_t ring);
+/* Everything owed to @ring is forgotten, and nothing is sent on it any more. */
+void event_ring_close(struct dti *d, uint16_t ring);
+
+/* ACCEPT of its master on queue @ring, naming child context @child_idx. */
+void event_accept(struct dti *d, uint32_t child_idx, uint16_t ring);
 /* ACCEPT with arg ETA_DTI_NONE for every subscriber. */
 void event_accept_all(struct dti *d, uint32_t master_idx);
 

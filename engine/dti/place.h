@@ -20,7 +20,6 @@
 
 struct dti;
 struct dti_ctx;
-struct session;
 
 #define STAGE_BYTES 4096u
 #define PLACE_RCV_BYTES_FIRST (64u << 10) /* receive buffer before anything was measured */
@@ -35,11 +34,13 @@ uint32_t place_limit_bytes(const struct dti *d, uint32_t ctx_idx);
 void place_update_ring_at(struct dti *d, uint32_t ctx_idx);
 
 /**
- * place_move() - Give @c's bytes to chunks of session @to (0 = to the stage).
+ * place_move() - Copy the bytes of a connection that changes its owner.
+ * @from: copy of the context as it was: bound to the old session, or WAITING with a stage.
+ * @to:   the context as it shall be: claimed for the new session with an empty chain, or WAITING.
  *
- * @c's session is the old one; only a connection whose rcv_head is 0 may be moved. Return: false = no memory there, @c unchanged.
+ * Only for connections whose rcv_head is 0. The caller frees what @from holds. Return: false = no memory there.
  */
-bool place_move(struct dti *d, struct dti_ctx *c, struct session *to);
+bool place_move(struct dti *d, struct dti_ctx *from, struct dti_ctx *to);
 
 /* Drained chunks of connections idle for a second go. @budget: contexts looked at. Call each turn. Return: contexts looked at. */
 uint32_t place_sweep(struct dti *d, uint32_t budget);

@@ -57,7 +57,11 @@ struct dti_ring {
 	uint16_t number;
 	uint16_t next;         /* of the session's rings */
 	bool is_polled;
+	bool is_dormant;       /* off the polled list, AL kicks */
 	bool is_touched;       /* events pushed in this burst */
+	bool is_closed;        /* its session is going: nothing is sent any more */
+	bool is_owing;         /* on the list of rings with something owed */
+	uint16_t owing_next;
 	uint32_t armed_woken;  /* the arming that was woken last */
 	int wake_fd;
 	uint32_t owed_head, owed_tail; /* subscriptions with an event owed: references */
@@ -79,7 +83,8 @@ struct session {
 	bool is_seg_wanted; /* SEG_WANT is owed */
 	bool is_seg_asked;  /* ... or told and not answered yet */
 	bool is_orderly;    /* DYING: FIN, not RST */
-	bool is_reaped;     /* the slice visitor has seen every context */
+	bool is_ending;     /* session_reap() works on it */
+	bool is_reaped;     /* it has seen every context once */
 	uint32_t dtis_max;
 	uint32_t ctx_n;     /* contexts bound to it */
 	uint32_t note_n;    /* send chunk notes of its DTIs */
@@ -89,6 +94,8 @@ struct session {
 	uint16_t inherited_n;
 	uint16_t inherited[ETA_INHERIT_MAX]; /* session indices; 0 = gone */
 	uint16_t dseg_n;
+	uint16_t seg_hi;        /* highest segment number + 1 */
+	uint16_t en_at;         /* EN segment that gave a page last */
 	uint16_t ring_first;    /* list of its rings, through dti_ring.next */
 	uint16_t ring_at;       /* deficit round robin: ring to go on with */
 	uint16_t poll_next;     /* list of sessions with polled rings; itself when alone */
@@ -97,7 +104,9 @@ struct session {
 	int32_t deficit;        /* entries it may still have taken this turn */
 	int kick_fd;
 	uint32_t reap_at;       /* context the slice visitor comes to next */
+	uint64_t reap_us;       /* when it last began with the first */
 	uint64_t del_cookie;    /* of SESSION_DEL or SESSION_ORPHAN, answered when reaped */
+	uint16_t del_op;
 	uint32_t uid;
 	int32_t pid;
 	struct session_dseg dseg[SESSION_DSEGS_MAX];

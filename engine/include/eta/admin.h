@@ -16,6 +16,15 @@
 #include <eta/abi.h>
 #include <eta/status.h>
 
+enum eta_seg_kind {
+	ETA_SEG_AL = 1, /* written by AL */
+	ETA_SEG_EN,     /* written by the engine */
+	ETA_SEG_APP,    /* registered application memory */
+};
+
+/* Flags of LISTEN and BIND. */
+#define ETA_BIND_V6ONLY 0x1u
+
 #define ETA_ADMIN_RING 1024u
 #define ETA_ADMIN_BURST 16u
 

@@ -232,7 +232,8 @@ struct eta_dti_en {
 	uint32_t accept_n;    /* master: established connections bound to no child yet */
 	uint32_t param_seen;  /* param_seq that lines 1 and 2 reflect */
 	uint32_t snd_nxt;     /* stream offset sent so far; as fresh as the last event */
-	uint32_t pad0[2];
+	uint32_t ctx;         /* the engine's own: where it finds the DTI's context again; means nothing to AL */
+	uint32_t pad0;
 
 	/* line 1: set at open; the measured values are refreshed with state changes and on PARAM doorbells */
 	uint8_t laddr[16]; /* IPv4 as ::ffff:a.b.c.d */

@@ -17,6 +17,7 @@
 #define ETA_CTL_H
 
 #include <eta/abi.h>
+#include <eta/admin.h> /* enum eta_seg_kind, ETA_BIND_* */
 #include <eta/dti.h>
 
 #define ETA_CTL_SOCKET_DEFAULT "/run/eta/etad.sock"
@@ -46,12 +47,6 @@ struct eta_ctl_hdr {
 	uint32_t seq;    /* chosen by the asker */
 };
 ETA_ASSERT_SIZE(struct eta_ctl_hdr, 8);
-
-enum eta_seg_kind {
-	ETA_SEG_AL = 1, /* written by AL */
-	ETA_SEG_EN,     /* written by the engine */
-	ETA_SEG_APP,    /* registered application memory */
-};
 
 /* Where things lie in one segment; offsets in bytes from its start, areas do not overlap. n = 0: area absent. */
 struct eta_seg_geom {
@@ -156,7 +151,6 @@ struct eta_ctl_dti {
 	uint32_t backlog; /* LISTEN */
 	uint32_t flags;   /* ETA_BIND_* */
 };
-#define ETA_BIND_V6ONLY 0x1u
 
 struct eta_ctl_dti_reply {
 	struct eta_ctl_hdr hdr;

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Doorbells: from ring entries to calls of TCP. See the header.
+ */
+#include "engine/dti/doorbell.h"
+
+#include <string.h>
+
+#include <rte_common.h>
+#include <rte_prefetch.h>
+
+#include "engine/dti/doorbell_op.h"
+#include "engine/dti/dti.h"
+#include "engine/dti/dti_up.h"
+#include "engine/tcp/tcp.h"
+
+/* ---- which rings to look at ---- */
+
+/* Sessions with polled rings form a circle through poll_next; d->poll_at is the one whose turn it is. */
+static void session_poll(struct dti *d, struct session *s)
+{
+	if (s->poll_next != 0)
+		return;
+	if (d->poll_at == 0) {
+		s->poll_next = s->idx;
+		d->poll_at = s->idx;
+		return;
+	}
+	s->poll_next = d->session[d->poll_at].poll_next;
+	d->session[d->poll_at].poll_next = s->idx;
+}
+
+static void session_unpoll(struct dti *d, struct session *s)
+{
+	uint16_t prev = s->poll_next;
+
+	if (prev == 0)
+		return;
+	while (d->session[prev].poll_next != s->idx)
+		prev = d->session[prev].poll_next;
+	d->session[prev].poll_next = s->poll_next;
+	if (d->poll_at == s->idx)
+		d->poll_at = prev == s->idx ? 0 : prev;
+	s->poll_next = 0;
+}
+
+static struct eta_doorbell_credit *credit_of(const struct dti_ring *r)
+{
+	return (struct eta_doorbell_credit *)(void *)r->db.credit;
+}
+
+void doorbell_poll(struct dti *d, struct dti_ring *r)
+{
+	struct session *s = &d->session[r->session];
+
+	if (r->is_polled)
+		return;
+	r->is_polled = true;
+	r->used_us = d->now_us;
+	eta_store_release_u32(&credit_of(r)->polled, 1);
+	s->ring_polled_n++;
+	session_poll(d, s);
+}
+
+void doorbell_unpoll(struct dti *d, struct dti_ring *r, bool is_dormant)
+{
+	struct session *s = &d->session[r->session];
+
+	if (r->is_dormant && !is_dormant) {
+		r->is_dormant = false;
+		d->dormant_n--;
+	}
+	if (!r->is_polled)
+		return;
+	r->is_polled = false;
+	eta_store_release_u32(&credit_of(r)->polled, 0);
+	if (--s->ring_polled_n == 0)
+		session_unpoll(d, s);
+	if (is_dormant) {
+		r->is_dormant = true;
+		d->dormant_n++;
+	}
+}
+
+void doorbell_kick(struct dti *d, struct session *s)
+{
+	for (uint16_t i = s->ring_first; i != 0; i = d->ring[i].next) {
+		struct dti_ring *r = &d->ring[i];
+
+		if (!r->is_dormant)
+			continue;
+		r->is_dormant = false;
+		d->dormant_n--;
+		d->stats.ring_kicked++;
+		doorbell_poll(d, r);
+	}
+}
+
+uint32_t doorbell_sweep_idle(struct dti *d)
+{
+	uint32_t n = 0;
+
+	if (d->now_us - d->ring_sweep_us < DOORBELL_IDLE_US)
+		return 0;
+	d->ring_sweep_us = d->now_us;
+	for (uint32_t i = 1; i < d->ring_n; i++) {
+		struct dti_ring *r = &d->ring[i];
+
+		if (r->session == 0 || !r->is_polled || d->session[r->session].kick_fd < 0 ||
+				d->now_us - r->used_us < DOORBELL_IDLE_US || eta_ring_ready(&r->db))
+			continue;
+		doorbell_unpoll(d, r, true);
+		n++;
+	}
+	if (n == 0)
+		return 0;
+	d->stats.ring_dormant += n;
+	/* polled = 0; fence; look once more (dti.h, SLEEPING) */
+	dti_up_barrier(dti_env(d));
+	for (uint32_t i = 1; i < d->ring_n; i++) {
+		struct dti_ring *r = &d->ring[i];
+
+		if (r->is_dormant && eta_ring_ready(&r->db)) {
+			r->is_dormant = false;
+			d->dormant_n--;
+			doorbell_poll(d, r);
+		}
+	}
+	return n;
+}
+
+int doorbell_ready(const struct dti *d)
+{
+	uint16_t at = d->poll_at;
+
+	if (at == 0)
+		return 0;
+	do {
+		const struct session *s = &d->session[at];
+
+		for (uint16_t i = s->ring_first; i != 0; i = d->ring[i].next)
+			if (d->ring[i].is_polled && eta_ring_ready(&d->ring[i].db))
+				return 1;
+		at = s->poll_next;
+	} while (at != d->poll_at);
+	return 0;
+}
+
+/* ---- one entry ---- */
+
+/* Whose DTI does @db speak of? First pass: bring its EN half nearer. */
+static void resolve(struct dti *d, const struct dti_ring *r, struct doorbell *b)
+{
+	const struct session *ringer = &d->session[r->session];
+	uint32_t owner = ETA_DTI_OWNER(b->db.dti);
+
+	b->en = NULL;
+	b->idx = 0;
+	b->ring = (uint16_t)(r - d->ring);
+	b->session = ringer->idx;
+	if (owner != 0)
+		b->session = owner <= ringer->inherited_n ? ringer->inherited[owner - 1] : 0;
+	b->dti = ETA_DTI_INDEX(b->db.dti);
+	if (b->session == 0 || !session_dti(&d->session[b->session], b->dti, &b->al, &b->en)) {
+		b->en = NULL;
+		return;
+	}
+	rte_prefetch0(b->en);
+}
+
+/* Second pass: which context? */
+static void find_ctx(struct dti *d, struct doorbell *b)
+{
+	if (!b->en)
+		return;
+	b->idx = dti_lookup_hint(d, b->en);
+	rte_prefetch0(&d->ctx[b->idx]);
+	rte_prefetch0(&d->tcp->ctx[b->idx]);
+	rte_prefetch0((const char *)&d->tcp->ctx[b->idx] + ETA_CACHELINE);
+}
+
+static bool tail_fits(const struct dti_ctx *c, uint32_t tail)
+{
+	return tail - c->snd_tail <= ETA_STREAM_BYTES_MAX && tail - c->snd_una <= ETA_STREAM_BYTES_MAX &&
+			(!(c->flags & DTI_CTX_SHUT) || tail == c->snd_tail);
+}
+
+static bool head_fits(const struct dti_ctx *c, uint32_t head)
+{
+	return head - c->rcv_head <= c->rcv_tail - c->rcv_head;
+}
+
+bool doorbell_counters(struct dti *d, uint32_t idx, const struct eta_dti_al *al, uint32_t tail, uint32_t head)
+{
+	struct dti_ctx *c = &d->ctx[idx];
+
+	if (ETA_UNLIKELY(!tail_fits(c, tail) || !head_fits(c, head))) {
+		d->stats.db_stale++;
+		tail = eta_load_acquire_u32(&al->snd_tail);
+		head = eta_load_acquire_u32(&al->rcv_head);
+		if (!tail_fits(c, tail) || !head_fits(c, head)) {
+			dti_kill(d, idx);
+			return false;
+		}
+	}
+	if (head != c->rcv_head) {
+		place_consumed(d, c, head);
+		if (c->flags & DTI_CTX_TCP_USED)
+			tcp_read(d->tcp, dti_env(d), &d->tcp->ctx[idx], head, d->now_us);
+		event_mark(d, idx, 0); /* ring_at moves with it */
+	}
+	if (tail != c->snd_tail) {
+		c->snd_tail = tail;
+		if (c->flags & DTI_CTX_TCP_USED)
+			tcp_write(d->tcp, dti_env(d), &d->tcp->ctx[idx], tail, d->now_us);
+		event_mark(d, idx, 0);
+	}
+	return !(c->flags & DTI_CTX_KILL);
+}
+
+/* Third pass: act. */
+static void act(struct dti *d, struct doorbell *b)
+{
+	unsigned int op = b->db.op & ETA_DB_OP_MASK;
+	struct dti_ctx *c;
+
+	d->stats.db_taken++;
+	if (b->en)
+		b->idx = dti_lookup(d, b->session, b->dti, b->db.gen, b->en);
+	if (!b->en || op >= ETA_DB_OP_N) {
+		d->stats.db_unknown += b->en == NULL;
+		d->stats.db_bad_op += b->en != NULL;
+		if (b->idx != 0)
+			dti_kill(d, b->idx);
+		return;
+	}
+	if (op == ETA_DB_CONNECT) {
+		doorbell_connect(d, b);
+		return;
+	}
+	if (b->idx == 0) {
+		doorbell_without_ctx(d, b, op);
+		return;
+	}
+	c = &d->ctx[b->idx];
+	if (op == ETA_DB_CHILD || (c->flags & DTI_CTX_MASTER)) {
+		doorbell_master(d, b, op);
+		return;
+	}
+	if (c->flags & DTI_CTX_UNACCEPTED) {
+		if (op != ETA_DB_ACCEPTED && b->db.snd_tail == 0 && b->db.rcv_head == 0 && op == ETA_DB_DATA)
+			return;
+		accept_done(d, b->idx);
+	}
+	/* a claimed DTI that is not open yet has no counters */
+	if ((c->flags & DTI_CTX_TCP_USED) || dti_is_open(d, c)) {
+		if (!doorbell_counters(d, b->idx, b->al, b->db.snd_tail, b->db.rcv_head))
+			return;
+		if (b->db.op & ETA_DB_WANT_WRITE) {
+			c->flags |= DTI_CTX_WANT_WRITE;
+			event_mark(d, b->idx, 0);
+		}
+	}
+	if (op != ETA_DB_DATA)
+		doorbell_op(d, b, op);
+}
+
+/* ---- rounds ---- */
+
+static uint32_t ring_drain(struct dti *d, struct dti_ring *r, uint32_t max)
+{
+	struct doorbell batch[DOORBELL_BATCH];
+	uint32_t n = 0;
+
+	while (n < RTE_MIN(max, DOORBELL_BATCH)) {
+		uint64_t w[4];
+
+		if (!eta_ring_pop(&r->db, w))
+			break;
+		memcpy(&batch[n].db, w, sizeof(w));
+		resolve(d, r, &batch[n]);
+		n++;
+	}
+	if (n == 0)
+		return 0;
+	r->used_us = d->now_us;
+	for (uint32_t i = 0; i < n; i++)
+		find_ctx(d, &batch[i]);
+	for (uint32_t i = 0; i < n; i++)
+		act(d, &batch[i]);
+	return n;
+}
+
+/* One session's turn: its rings in rotation, until its share is used up or they are empty. */
+static uint32_t session_drain(struct dti *d, struct session *s)
+{
+	uint16_t i = s->ring_at != 0 ? s->ring_at : s->ring_first;
+	uint32_t n = 0;
+
+	s->deficit = DOORBELL_QUANTUM;
+	for (uint32_t k = 0; k < s->ring_n && s->deficit > 0 && i != 0; k++) {
+		struct dti_ring *r = &d->ring[i];
+
+		while (r->is_polled && s->deficit > 0) {
+			uint32_t got = ring_drain(d, r, (uint32_t)s->deficit);
+
+			if (got == 0)
+				break;
+			s->deficit -= (int32_t)got;
+			n += got;
+		}
+		i = r->next != 0 ? r->next : s->ring_first;
+	}
+	s->ring_at = i;
+	return n;
+}
+
+uint32_t doorbell_drain(struct dti *d)
+{
+	uint16_t first = d->poll_at;
+	uint32_t n = 0;
+
+	if (first == 0)
+		return 0;
+	do {
+		struct session *s = &d->session[d->poll_at];
+		uint32_t got = session_drain(d, s);
+
+		if (got >= DOORBELL_QUANTUM)
+			d->is_unfinished = true;
+		n += got;
+		if (d->poll_at == 0)
+			return n;
+		d->poll_at = d->session[d->poll_at].poll_next;
+	} while (d->poll_at != first && n < DOORBELL_BUDGET);
+	return n;
+}
+
+void doorbell_drain_session(struct dti *d, struct session *s)
+{
+	for (uint16_t i = s->ring_first; i != 0; i = d->ring[i].next) {
+		uint32_t left = d->ring[i].db.n;
+
+		while (left > 0) {
+			uint32_t got = ring_drain(d, &d->ring[i], left);
+
+			if (got == 0)
+				break;
+			left -= got;
+		}
+	}
+}

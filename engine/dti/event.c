@@ -1,0 +1,736 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Events: publishing what a burst has changed. See the header.
+ *
+ * A subscription is named by a reference: the inline one by its context, others by their node (dti_ctx.h). The owed-list of a ring links
+ * references. An ACCEPT that names a child is carried by the child's inline subscription until AL has answered, so several
+ * never merge.
+ */
+#include "engine/dti/event.h"
+
+#include <string.h>
+
+#include <rte_common.h>
+#include <rte_prefetch.h>
+
+#include "engine/dti/accept.h"
+#include "engine/dti/dti.h"
+#include "engine/dti/dti_up.h"
+#include "engine/tcp/tcp.h"
+
+#define WRITE_SHARE 4u /* room for a quarter of the send buffer is worth an event */
+#define KIB 1024u
+
+/* ---- subscriptions ---- */
+
+static struct dti_sub *sub_of(struct dti *d, uint32_t ref)
+{
+	return ref & DTI_SUB_NODE ? &d->sub[ref & ~DTI_SUB_NODE].sub : &d->ctx[ref].sub;
+}
+
+static uint32_t sub_ctx(const struct dti *d, uint32_t ref)
+{
+	return ref & DTI_SUB_NODE ? d->sub[ref & ~DTI_SUB_NODE].ctx : ref;
+}
+
+/* Walk: the inline one, then the nodes; unused ones (ring 0) are met too. */
+static uint32_t sub_next(const struct dti *d, uint32_t ref)
+{
+	uint32_t node = ref & DTI_SUB_NODE ? d->sub[ref & ~DTI_SUB_NODE].next : d->ctx[ref].sub_more;
+
+	return node ? node | DTI_SUB_NODE : 0;
+}
+
+static uint16_t sub_ring(const struct dti_sub *sub)
+{
+	return sub->ring & DTI_SUB_RING_MASK;
+}
+
+/* The first subscription of a context speaks for its master until the application has the child. */
+static bool is_accept_carrier(const struct dti_ctx *c)
+{
+	return (c->flags & DTI_CTX_UNACCEPTED) != 0;
+}
+
+bool event_subscribe(struct dti *d, uint32_t idx, uint16_t ring, uint32_t mask)
+{
+	struct dti_ctx *c = &d->ctx[idx];
+	uint16_t word = (uint16_t)(ring | (mask & ETA_SUB_EXCLUSIVE ? DTI_SUB_EXCLUSIVE : 0));
+	uint32_t n = 0;
+	uint32_t node;
+
+	for (uint32_t ref = idx; ref != 0; ref = sub_next(d, ref), n++) {
+		struct dti_sub *sub = sub_of(d, ref);
+
+		if (sub_ring(sub) != ring)
+			continue;
+		sub->ring = (uint16_t)(word | (sub->ring & DTI_SUB_OWED));
+		sub->mask = (uint8_t)mask;
+		return true;
+	}
+	if (c->sub.ring == 0) {
+		c->sub = (struct dti_sub){.ring = word, .mask = (uint8_t)mask};
+		return true;
+	}
+	node = d->sub_free;
+	if (node == 0 || n >= ETA_SUBS_MAX)
+		return false;
+	d->sub_free = d->sub[node].next;
+	d->sub[node] = (struct dti_sub_node){
+			.sub = {.ring = word, .mask = (uint8_t)mask},
+			.next = c->sub_more,
+			.ctx = idx,
+	};
+	c->sub_more = node;
+	return true;
+}
+
+/* Take @ref off the owed-list of its ring. */
+static void owed_unlink(struct dti *d, uint32_t ref)
+{
+	struct dti_sub *sub = sub_of(d, ref);
+	struct dti_ring *ring = &d->ring[sub_ring(sub)];
+	uint32_t prev = 0;
+
+	if (!(sub->ring & DTI_SUB_OWED))
+		return;
+	for (uint32_t at = ring->owed_head; at != 0 && at != ref; at = sub_of(d, at)->owed_next)
+		prev = at;
+	if (prev != 0)
+		sub_of(d, prev)->owed_next = sub->owed_next;
+	else
+		ring->owed_head = sub->owed_next;
+	if (ring->owed_tail == ref)
+		ring->owed_tail = prev;
+	sub->ring &= ~DTI_SUB_OWED;
+	sub->pend = 0;
+}
+
+/* End the subscription @ref, which @prev (a node, 0 = the context) precedes among the nodes. */
+static void sub_end(struct dti *d, uint32_t idx, uint32_t ref, uint32_t prev)
+{
+	uint32_t node = ref & ~DTI_SUB_NODE;
+
+	owed_unlink(d, ref);
+	if (!(ref & DTI_SUB_NODE)) {
+		memset(&d->ctx[idx].sub, 0, sizeof(d->ctx[idx].sub));
+		return;
+	}
+	if (prev != 0)
+		d->sub[prev].next = d->sub[node].next;
+	else
+		d->ctx[idx].sub_more = d->sub[node].next;
+	d->sub[node].next = d->sub_free;
+	d->sub_free = node;
+}
+
+/* End those of @ring (0 = all) that are not owed anything, or all of them if @and_owed. */
+static void subs_end(struct dti *d, uint32_t idx, uint16_t ring, bool and_owed)
+{
+	struct dti_ctx *c = &d->ctx[idx];
+	uint32_t prev = 0;
+	uint32_t node = c->sub_more;
+
+	if (c->sub.ring != 0 && (ring == 0 || sub_ring(&c->sub) == ring) && (and_owed || !(c->sub.ring & DTI_SUB_OWED)))
+		sub_end(d, idx, idx, 0);
+	while (node != 0) {
+		uint32_t next = d->sub[node].next;
+		const struct dti_sub *sub = &d->sub[node].sub;
+
+		if ((ring == 0 || sub_ring(sub) == ring) && (and_owed || !(sub->ring & DTI_SUB_OWED)))
+			sub_end(d, idx, node | DTI_SUB_NODE, prev);
+		else
+			prev = node;
+		node = next;
+	}
+}
+
+void event_unsubscribe(struct dti *d, uint32_t idx, uint16_t ring)
+{
+	subs_end(d, idx, ring, true);
+}
+
+void event_unsubscribe_all(struct dti *d, uint32_t idx)
+{
+	subs_end(d, idx, 0, true);
+}
+
+bool event_ring_armed(const struct dti_ring *ring)
+{
+	uint32_t armed = eta_load_relaxed_u32(&ring->ev.credit->armed);
+
+	return armed != 0 && armed != ring->armed_woken;
+}
+
+bool event_has_subscriber(struct dti *d, uint32_t idx, uint16_t session)
+{
+	for (uint32_t ref = idx; ref != 0; ref = sub_next(d, ref)) {
+		const struct dti_sub *sub = sub_of(d, ref);
+		const struct dti_ring *ring = &d->ring[sub_ring(sub)];
+
+		if (sub->ring != 0 && (sub->mask & ETA_EV_ACCEPT) && ring->session == session && !ring->is_closed)
+			return true;
+	}
+	return false;
+}
+
+uint16_t event_subscriber(struct dti *d, uint32_t idx, bool *is_contended)
+{
+	uint16_t turn = d->master[d->ctx[idx].master].turn;
+	uint16_t session = 0; /* that subscribes */
+	bool is_past = false; /* behind the one that had the last turn: its turn now */
+	bool is_many = false;
+	uint16_t best = 0;
+	int best_score = -1;
+
+	for (uint32_t ref = idx; ref != 0; ref = sub_next(d, ref)) {
+		const struct dti_sub *sub = sub_of(d, ref);
+		uint16_t r = sub_ring(sub);
+		const struct dti_ring *ring = &d->ring[r];
+		int score = is_past ? 1 : 0;
+
+		is_past = is_past || r == turn;
+		if (r == 0 || ring->is_closed || !(sub->mask & ETA_EV_ACCEPT))
+			continue;
+		is_many = is_many || (session != 0 && session != ring->session);
+		session = ring->session;
+		if (!accept_has_child(d, idx, session))
+			continue;
+		score += event_ring_armed(ring) ? 2 : 0;
+		if (score > best_score) {
+			best_score = score;
+			best = r;
+		}
+	}
+	*is_contended = is_many && best_score < 2;
+	return best;
+}
+
+/* ---- sending ---- */
+
+/* The number of a DTI of session @owner as @reader knows it. */
+static uint32_t dti_number(const struct dti *d, uint16_t owner, uint16_t reader, uint32_t dti)
+{
+	const struct session *r = &d->session[reader];
+
+	if (owner == reader)
+		return ETA_DTI_MAKE(0, dti);
+	for (uint32_t i = 0; i < r->inherited_n; i++)
+		if (r->inherited[i] == owner)
+			return ETA_DTI_MAKE(i + 1, dti);
+	return ETA_DTI_NONE;
+}
+
+static void touch(struct dti *d, struct dti_ring *ring);
+
+static bool push(struct dti *d, struct dti_ring *ring, const struct eta_event *ev)
+{
+	uint64_t w[4];
+
+	memcpy(w, ev, sizeof(w));
+	if (!eta_ring_push(&ring->ev, w))
+		return false;
+	d->stats.ev_sent++;
+	touch(d, ring);
+	return true;
+}
+
+/* The newest state of context @idx as an event with @flags for @ring. */
+static void compose(struct dti *d, uint32_t idx, const struct dti_ring *ring, uint8_t flags, struct eta_event *ev)
+{
+	const struct dti_ctx *c = &d->ctx[idx];
+	struct eta_dti_en *en;
+	uint32_t word;
+
+	memset(ev, 0, sizeof(*ev));
+	ev->flags = flags;
+	if (is_accept_carrier(c)) {
+		const struct dti_ctx *m = &d->ctx[c->master];
+
+		ev->flags = ETA_EV_ACCEPT;
+		ev->dti = dti_number(d, m->session, ring->session, m->dti);
+		ev->gen = m->gen;
+		ev->arg = dti_number(d, c->session, ring->session, c->dti);
+		ev->arg_gen = c->gen;
+		ev->state = ETA_DTI_LISTENING;
+		return;
+	}
+	ev->dti = dti_number(d, c->session, ring->session, c->dti);
+	ev->gen = c->gen;
+	ev->arg = ETA_DTI_NONE;
+	if (!(c->flags & DTI_CTX_BOUND)) {
+		ev->flags |= ETA_EV_FREE;
+		return;
+	}
+	en = dti_en(d, c);
+	word = eta_load_relaxed_u32(ETA_DTI_WORD(en));
+	ev->rcv_tail = c->rcv_tail;
+	ev->snd_una = c->snd_una;
+	ev->ring_at = en->ring_at;
+	ev->state = (uint8_t)(word >> 16);
+	ev->status = (uint8_t)(word >> 24);
+	ev->snd_limit = c->snd_limit_kib * KIB;
+}
+
+static void owe(struct dti *d, struct dti_ring *ring)
+{
+	if (ring->is_owing)
+		return;
+	ring->is_owing = true;
+	ring->owing_next = d->owing;
+	d->owing = (uint16_t)(ring - d->ring);
+}
+
+/* Tell the subscription @ref of @flags, now or later. */
+static void tell(struct dti *d, uint32_t ref, uint8_t flags)
+{
+	struct dti_sub *sub = sub_of(d, ref);
+	struct dti_ring *ring = &d->ring[sub_ring(sub)];
+	struct eta_event ev;
+
+	if (ring->is_closed)
+		return;
+	if (!(sub->ring & DTI_SUB_OWED)) {
+		/* what is owed goes first, or the order of a queue would lie */
+		if (ring->owed_head == 0 && ring->reply_head == 0) {
+			compose(d, sub_ctx(d, ref), ring, flags, &ev);
+			if (push(d, ring, &ev))
+				return;
+		}
+		d->stats.ev_owed++;
+		sub->ring |= DTI_SUB_OWED;
+		sub->owed_next = 0;
+		if (ring->owed_tail != 0)
+			sub_of(d, ring->owed_tail)->owed_next = ref;
+		else
+			ring->owed_head = ref;
+		ring->owed_tail = ref;
+		owe(d, ring);
+	}
+	sub->pend |= flags;
+}
+
+static void reply_free(struct dti *d, uint32_t n)
+{
+	d->reply[n].next = d->reply_free;
+	d->reply_free = n;
+}
+
+static bool push_reply(struct dti *d, struct dti_ring *ring, const struct dti_reply *r)
+{
+	struct eta_event ev = {
+			.dti = r->dti,
+			.gen = r->gen,
+			.flags = r->flags,
+			.state = r->state,
+			.status = r->status,
+			.arg = ETA_DTI_NONE,
+	};
+
+	return push(d, ring, &ev);
+}
+
+void event_reply(struct dti *d, struct dti_ring *ring, uint32_t dti, uint16_t gen, uint8_t flags, uint8_t state,
+		uint8_t status)
+{
+	struct dti_reply r = {.dti = dti, .gen = gen, .flags = flags, .state = state, .status = status};
+	uint32_t n = d->reply_free;
+
+	if (ring->is_closed || (ring->reply_head == 0 && push_reply(d, ring, &r)))
+		return;
+	if (n == 0) {
+		d->stats.ev_lost++;
+		return;
+	}
+	d->reply_free = d->reply[n].next;
+	d->reply[n] = r;
+	if (ring->reply_tail != 0)
+		d->reply[ring->reply_tail].next = n;
+	else
+		ring->reply_head = n;
+	ring->reply_tail = n;
+	owe(d, ring);
+}
+
+/* Send what @ring is owed while there is room. Return: true = nothing is left. */
+static bool pay(struct dti *d, struct dti_ring *ring)
+{
+	while (ring->reply_head != 0) {
+		uint32_t n = ring->reply_head;
+
+		if (!push_reply(d, ring, &d->reply[n]))
+			return false;
+		ring->reply_head = d->reply[n].next;
+		if (ring->reply_head == 0)
+			ring->reply_tail = 0;
+		reply_free(d, n);
+	}
+	while (ring->owed_head != 0) {
+		uint32_t ref = ring->owed_head;
+		struct dti_sub *sub = sub_of(d, ref);
+		uint32_t idx = sub_ctx(d, ref);
+		struct eta_event ev;
+
+		compose(d, idx, ring, sub->pend, &ev);
+		if (!push(d, ring, &ev))
+			return false;
+		ring->owed_head = sub->owed_next;
+		if (ring->owed_head == 0)
+			ring->owed_tail = 0;
+		sub->ring &= ~DTI_SUB_OWED;
+		sub->pend = 0;
+		if (!(d->ctx[idx].flags & DTI_CTX_BOUND)) {
+			subs_end(d, idx, 0, false);
+			dti_slot_put(d, idx);
+		}
+	}
+	return true;
+}
+
+/* Rings with something owed: did AL make room? */
+static void pay_all(struct dti *d)
+{
+	uint16_t *link = &d->owing;
+
+	while (*link != 0) {
+		struct dti_ring *ring = &d->ring[*link];
+
+		if (ring->is_closed || pay(d, ring)) {
+			*link = ring->owing_next;
+			ring->is_owing = false;
+			ring->owing_next = 0;
+		} else {
+			link = &ring->owing_next;
+		}
+	}
+}
+
+void event_ring_close(struct dti *d, uint16_t idx)
+{
+	struct dti_ring *ring = &d->ring[idx];
+
+	ring->is_closed = true;
+	while (ring->reply_head != 0) {
+		uint32_t n = ring->reply_head;
+
+		ring->reply_head = d->reply[n].next;
+		reply_free(d, n);
+	}
+	ring->reply_tail = 0;
+	while (ring->owed_head != 0) {
+		uint32_t ref = ring->owed_head;
+		struct dti_sub *sub = sub_of(d, ref);
+
+		ring->owed_head = sub->owed_next;
+		sub->ring &= ~DTI_SUB_OWED;
+		sub->pend = 0;
+	}
+	ring->owed_tail = 0;
+	pay_all(d);
+}
+
+void event_tell_freed(struct dti *d, uint32_t idx)
+{
+	for (uint32_t ref = idx; ref != 0; ref = sub_next(d, ref)) {
+		const struct dti_sub *sub = sub_of(d, ref);
+
+		if (sub->ring != 0 && ((sub->mask & ETA_EV_FREE) || (sub->ring & DTI_SUB_OWED)))
+			tell(d, ref, ETA_EV_FREE);
+	}
+	subs_end(d, idx, 0, false);
+}
+
+void event_accept(struct dti *d, uint32_t child_idx, uint16_t ring)
+{
+	struct dti_ctx *c = &d->ctx[child_idx];
+
+	c->sub = (struct dti_sub){.ring = ring, .mask = ETA_EV_ACCEPT};
+	tell(d, child_idx, ETA_EV_ACCEPT);
+}
+
+void event_accept_all(struct dti *d, uint32_t master_idx)
+{
+	event_mark(d, master_idx, ETA_EV_ACCEPT);
+}
+
+/* ---- sleepers ---- */
+
+/* One fence, then look who sleeps. */
+static void wake_touched(struct dti *d)
+{
+	if (d->touched_n == 0)
+		return;
+	eta_fence_store_load();
+	for (uint32_t i = 0; i < d->touched_n; i++) {
+		struct dti_ring *ring = &d->ring[d->touched[i]];
+		uint32_t armed = eta_load_relaxed_u32(&ring->ev.credit->armed);
+
+		ring->is_touched = false;
+		if (armed == 0 || armed == ring->armed_woken)
+			continue;
+		ring->armed_woken = armed;
+		d->stats.wakes++;
+		if (ring->wake_fd >= 0)
+			dti_up_wake(dti_env(d), ring->wake_fd);
+	}
+	d->touched_n = 0;
+}
+
+static void touch(struct dti *d, struct dti_ring *ring)
+{
+	if (ring->is_touched)
+		return;
+	if (d->touched_n == DTI_TOUCHED_MAX)
+		wake_touched(d);
+	ring->is_touched = true;
+	d->touched[d->touched_n++] = (uint16_t)(ring - d->ring);
+}
+
+/* ---- the end of a burst ---- */
+
+void event_mark(struct dti *d, uint32_t idx, uint8_t ev)
+{
+	struct dti_ctx *c = &d->ctx[idx];
+
+	c->ev |= ev;
+	if (c->flags & DTI_CTX_DIRTY)
+		return;
+	c->flags |= DTI_CTX_DIRTY;
+	c->dirty_next = 0;
+	if (d->dirty_tail != 0)
+		d->ctx[d->dirty_tail].dirty_next = idx;
+	else
+		d->dirty_head = idx;
+	d->dirty_tail = idx;
+}
+
+/* The port of @c is, or was, outside of the range that KA's filter knows. Return: false = KA cannot be told now. */
+static bool tell_ka(struct dti *d, struct dti_ctx *c)
+{
+	struct eta_admin_msg msg = {
+			.op = c->flags & DTI_CTX_TCP_USED ? ETA_ADMIN_TUPLE_ADD : ETA_ADMIN_TUPLE_DEL,
+			.session = d->session[c->session].number,
+	};
+
+	memcpy(msg.tuple.laddr, c->tuple.laddr.b, 16);
+	memcpy(msg.tuple.raddr, c->tuple.raddr.b, 16);
+	msg.tuple.lport_be = c->tuple.lport_be;
+	msg.tuple.rport_be = c->tuple.rport_be;
+	if (!dti_up_notice(dti_env(d), &msg))
+		return false;
+	c->flags &= ~DTI_CTX_NOTICE;
+	return true;
+}
+
+static void kill_now(struct dti *d, uint32_t idx)
+{
+	struct dti_ctx *c = &d->ctx[idx];
+	struct eta_admin_msg msg = {.op = ETA_ADMIN_DTI_DEAD, .session = d->session[c->session].number};
+
+	c->flags &= ~DTI_CTX_KILL;
+	d->stats.dti_killed++;
+	msg.dti.dti = c->dti;
+	msg.dti.gen = c->gen;
+	(void)dti_up_notice(dti_env(d), &msg); /* only for the log */
+	if (c->flags & DTI_CTX_MASTER)
+		accept_unlisten(d, idx);
+	if (c->flags & DTI_CTX_TCP_USED)
+		tcp_abort(d->tcp, dti_env(d), &d->tcp->ctx[idx], ETA_STATUS_BAD_DESCRIPTOR);
+	if (!(c->flags & DTI_CTX_BOUND))
+		return;
+	dti_set_state(d, c, ETA_DTI_CLOSED, ETA_STATUS_BAD_DESCRIPTOR);
+	dti_en(d, c)->flags |= ETA_EV_CLOSED;
+	event_mark(d, idx, ETA_EV_CLOSED);
+}
+
+/* Room for AL that waits for it: a quarter of the buffer, or everything acknowledged. */
+static bool has_room(const struct dti_ctx *c)
+{
+	uint32_t limit = c->snd_limit_kib * KIB;
+	uint32_t used = c->snd_tail - c->snd_una;
+
+	return used == 0 || used <= limit - limit / WRITE_SHARE;
+}
+
+static void publish_bound(struct dti *d, uint32_t idx)
+{
+	struct dti_ctx *c = &d->ctx[idx];
+	const struct tcp_ctx *t = &d->tcp->ctx[idx];
+	struct eta_dti_en *en = dti_en(d, c);
+	uint8_t ev = c->ev;
+
+	c->ev = 0;
+	if (!(c->flags & DTI_CTX_MASTER)) {
+		dti_update_snd_limit(d, idx);
+		place_update_ring_at(d, idx);
+		eta_store_relaxed_u32(&en->snd_nxt, tcp_snd_off(t, t->snd_nxt));
+		eta_store_release_u32(&en->snd_una, c->snd_una);
+		eta_store_release_u32(&en->rcv_tail, c->rcv_tail);
+		if ((c->flags & DTI_CTX_WANT_WRITE) && has_room(c)) {
+			c->flags &= ~DTI_CTX_WANT_WRITE;
+			ev |= ETA_EV_WRITE;
+		}
+	} else {
+		eta_store_release_u32(&en->accept_n, d->master[c->master].wait_n);
+	}
+	if (ev != 0 && !is_accept_carrier(c)) {
+		for (uint32_t ref = idx; ref != 0; ref = sub_next(d, ref)) {
+			const struct dti_sub *sub = sub_of(d, ref);
+
+			if (sub->ring != 0 && (ev & sub->mask))
+				tell(d, ref, ev & sub->mask);
+		}
+	}
+	if ((c->flags & DTI_CTX_CLOSING) && (c->snd_una == c->snd_tail || !(c->flags & DTI_CTX_TCP_USED)))
+		dti_unbind(d, idx);
+}
+
+/* Return: false = something is owed to KA: keep it on the list. */
+static bool publish_one(struct dti *d, uint32_t idx)
+{
+	struct dti_ctx *c = &d->ctx[idx];
+	bool is_done = true;
+
+	c->flags &= ~DTI_CTX_DIRTY;
+	if (c->flags & DTI_CTX_KILL)
+		kill_now(d, idx);
+	if (c->flags & DTI_CTX_NOTICE)
+		is_done = tell_ka(d, c);
+	if (c->flags & DTI_CTX_BOUND)
+		publish_bound(d, idx);
+	if (is_done && !(c->flags & DTI_CTX_DIRTY))
+		dti_slot_put(d, idx);
+	return is_done;
+}
+
+void event_publish(struct dti *d)
+{
+	uint32_t again = 0;
+
+	if (d->owing != 0)
+		pay_all(d);
+	while (d->dirty_head != 0) {
+		uint32_t idx = d->dirty_head;
+
+		d->dirty_head = d->ctx[idx].dirty_next;
+		if (d->dirty_head == 0)
+			d->dirty_tail = 0;
+		else
+			rte_prefetch0(&d->ctx[d->dirty_head]);
+		if (publish_one(d, idx))
+			continue;
+		if (!(d->ctx[idx].flags & DTI_CTX_DIRTY)) {
+			d->ctx[idx].flags |= DTI_CTX_DIRTY;
+			d->ctx[idx].dirty_next = again;
+			again = idx;
+		}
+	}
+	while (again != 0) {
+		uint32_t idx = again;
+
+		again = d->ctx[idx].dirty_next;
+		d->ctx[idx].flags &= ~DTI_CTX_DIRTY;
+		event_mark(d, idx, 0);
+		d->is_unfinished = true;
+	}
+	wake_touched(d);
+}
+
+/* ---- what TCP tells ---- */
+
+void tcp_up_readable(struct core *env, struct tcp_ctx *ctx, uint32_t rcv_tail, bool fin)
+{
+	struct dti *d = dti_of(env);
+	struct dti_ctx *c = &d->ctx[ctx->idx];
+	uint8_t ev = rcv_tail != c->rcv_tail ? ETA_EV_READ : 0;
+
+	c->rcv_tail = rcv_tail;
+	if (!(c->flags & DTI_CTX_BOUND))
+		return;
+	if (fin) {
+		dti_en(d, c)->flags |= ETA_EV_RD_CLOSED;
+		ev |= ETA_EV_RD_CLOSED;
+	}
+	event_mark(d, ctx->idx, ev);
+}
+
+void tcp_up_acked(struct core *env, struct tcp_ctx *ctx, uint32_t snd_una)
+{
+	struct dti *d = dti_of(env);
+	struct dti_ctx *c = &d->ctx[ctx->idx];
+
+	if (!(c->flags & DTI_CTX_BOUND))
+		return;
+	if (eta_counter_after(snd_una, c->snd_tail))
+		snd_una = c->snd_tail;
+	c->snd_una = snd_una;
+	source_acked(d, c);
+	event_mark(d, ctx->idx, 0);
+}
+
+void tcp_up_connected(struct core *env, struct tcp_ctx *ctx)
+{
+	struct dti *d = dti_of(env);
+	struct dti_ctx *c = &d->ctx[ctx->idx];
+
+	if (!(c->flags & DTI_CTX_BOUND))
+		return;
+	event_write_info(d, ctx->idx);
+	dti_set_state(d, c, ETA_DTI_OPEN, ETA_STATUS_OK);
+	event_mark(d, ctx->idx, ETA_EV_WRITE);
+}
+
+void tcp_up_urgent(struct core *env, struct tcp_ctx *ctx, uint32_t urg)
+{
+	struct dti *d = dti_of(env);
+	struct dti_ctx *c = &d->ctx[ctx->idx];
+	struct eta_dti_en *en = dti_en(d, c);
+
+	if (!en)
+		return;
+	eta_store_relaxed_u32(&en->urg, urg);
+	en->flags |= ETA_EV_URGENT;
+	event_mark(d, ctx->idx, ETA_EV_URGENT);
+}
+
+void tcp_up_closed(struct core *env, struct tcp_ctx *ctx, enum eta_status why)
+{
+	struct dti *d = dti_of(env);
+	struct dti_ctx *c = &d->ctx[ctx->idx];
+	struct eta_dti_en *en = dti_en(d, c);
+
+	if (!en)
+		return;
+	event_write_info(d, ctx->idx);
+	dti_set_state(d, c, ETA_DTI_CLOSED, (uint8_t)why);
+	en->flags |= ETA_EV_CLOSED;
+	event_mark(d, ctx->idx, ETA_EV_CLOSED);
+}
+
+void event_write_info(struct dti *d, uint32_t idx)
+{
+	struct eta_dti_en *en = dti_en(d, &d->ctx[idx]);
+	struct tcp_ctx_info info;
+
+	if (!en)
+		return;
+	tcp_ctx_info(d->tcp, &d->tcp->ctx[idx], &info);
+	en->mss = info.mss;
+	en->tcp_state = info.state;
+	en->srtt_us = info.srtt_us;
+	en->rttvar_us = info.rttvar_us;
+	en->cwnd_bytes = info.cwnd_bytes;
+	en->retrans_n = info.retrans_n;
+	en->snd_wnd_bytes = info.snd_wnd_bytes;
+	en->rcv_wnd_bytes = info.rcv_wnd_bytes;
+	en->tx_bytes = info.tx_bytes;
+	en->rx_bytes = info.rx_bytes;
+	en->ssthresh_bytes = info.ssthresh_bytes;
+	en->rto_us = info.rto_us;
+	en->unacked_bytes = info.unacked_bytes;
+	en->retrans_bytes = info.retrans_bytes;
+	en->snd_wscale = info.snd_wscale;
+	en->rcv_wscale = info.rcv_wscale;
+	en->opt_flags = (uint8_t)((info.timestamps ? 1 : 0) | (info.sack ? 2 : 0) | (info.wscale ? 4 : 0));
+	en->ca_state = info.loss_state;
+}

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Received bytes: the receive half of the stream of chunks. See the header.
+ *
+ * The metas lie in memory that only the engine writes, and are checked all the same: a chunk must be one of ours before its number
+ * becomes an address.
+ */
+#include "engine/dti/place.h"
+
+#include <string.h>
+
+#include <rte_common.h>
+
+#include "engine/dti/dti.h"
+#include "engine/dti/xlate.h"
+#include "engine/tcp/tcp.h"
+
+#define SWEEP_US 1000000u
+#define BULK_BYTES (32u << 10) /* a connection that holds this much gets large chunks */
+#define SOME_BYTES (4u << 10)
+#define RING_SHARE 4u          /* AL owes a doorbell after a quarter of the buffer */
+#define KIB 1024u
+
+static struct eta_chunk_meta *rcv_meta(const struct dti *d, const struct dti_ctx *c, uint32_t chunk)
+{
+	struct eta_chunk_meta *m = xlate_meta(d, &d->session[c->session], chunk, ETA_SEG_EN);
+
+	if (!m || m->dti != c->dti || m->gen != c->gen ||
+			!xlate_bytes(d, &d->session[c->session], chunk, m->order, ETA_SEG_EN))
+		return NULL;
+	return m;
+}
+
+static void sweep_enter(struct dti *d, struct dti_ctx *c)
+{
+	uint32_t idx = (uint32_t)(c - d->ctx);
+
+	if (c->flags & DTI_CTX_SWEPT)
+		return;
+	c->flags |= DTI_CTX_SWEPT;
+	c->sweep_next = 0;
+	if (d->sweep_new_tail != 0)
+		d->ctx[d->sweep_new_tail].sweep_next = idx;
+	else
+		d->sweep_new_head = idx;
+	d->sweep_new_tail = idx;
+}
+
+/* ---- the chain ---- */
+
+/* Take a chunk of @order or the next smaller that is to be had. */
+static uint32_t chunk_take(struct dti *d, struct session *s, uint32_t *order)
+{
+	for (;;) {
+		uint32_t chunk = session_page_alloc(d, s, *order);
+
+		if (chunk != ETA_CHUNK_NONE || *order == ETA_CHUNK_ORDER_SMALL)
+			return chunk;
+		*order = *order == ETA_CHUNK_ORDER_LARGE ? ETA_CHUNK_ORDER_MEDIUM : ETA_CHUNK_ORDER_SMALL;
+	}
+}
+
+/* Append a chunk that covers from @off on. */
+static bool chain_append(struct dti *d, struct dti_ctx *c, uint32_t off, uint32_t order)
+{
+	struct session *s = &d->session[c->session];
+	uint32_t chunk = chunk_take(d, s, &order);
+	struct eta_chunk_meta *meta, *last;
+
+	if (chunk == ETA_CHUNK_NONE)
+		return false;
+	meta = xlate_meta(d, s, chunk, ETA_SEG_EN);
+	meta->off = off;
+	meta->gen = c->gen;
+	meta->order = (uint8_t)order;
+	eta_store_relaxed_u32(&meta->next, ETA_CHUNK_NONE);
+	eta_store_release_u32(&meta->dti, c->dti);
+	if (c->rcv_last == ETA_CHUNK_NONE) {
+		c->rcv_chunk = c->rcv_cur = chunk;
+		eta_store_release_u32(&dti_en(d, c)->chunk, chunk);
+		sweep_enter(d, c);
+	} else {
+		last = rcv_meta(d, c, c->rcv_last);
+		if (last)
+			eta_store_release_u32(&last->next, chunk);
+	}
+	c->rcv_last = chunk;
+	return true;
+}
+
+/* Free the oldest chunk @meta. */
+static void chain_pop(struct dti *d, struct dti_ctx *c, struct eta_chunk_meta *meta)
+{
+	struct session *s = &d->session[c->session];
+	struct eta_dti_en *en = dti_en(d, c);
+	uint32_t chunk = c->rcv_chunk;
+	uint32_t next = meta->next;
+
+	if (chunk == c->rcv_last)
+		next = ETA_CHUNK_NONE;
+	if (en)
+		eta_store_release_u32(&en->chunk, next);
+	eta_store_release_u32(&meta->dti, ETA_DTI_NONE);
+	session_page_free(d, s, chunk, meta->order);
+	if (c->rcv_cur == chunk)
+		c->rcv_cur = next;
+	c->rcv_chunk = next;
+	if (next == ETA_CHUNK_NONE)
+		c->rcv_last = c->rcv_cur = ETA_CHUNK_NONE;
+}
+
+/* How large should the next chunk be, when @bytes of the stream are to be held? */
+static uint32_t order_for(uint32_t bytes, uint32_t want)
+{
+	if (bytes > BULK_BYTES || want >= 2 * PLACE_RCV_BYTES_FIRST)
+		return ETA_CHUNK_ORDER_LARGE;
+	return bytes > SOME_BYTES ? ETA_CHUNK_ORDER_MEDIUM : ETA_CHUNK_ORDER_SMALL;
+}
+
+/* The chain shall reach up to @upto. Return: how far it does. */
+static uint32_t chain_extend(struct dti *d, struct dti_ctx *c, uint32_t upto, uint32_t want)
+{
+	uint32_t end = c->rcv_tail;
+
+	for (;;) {
+		if (c->rcv_last != ETA_CHUNK_NONE) {
+			const struct eta_chunk_meta *last = rcv_meta(d, c, c->rcv_last);
+
+			if (!last) {
+				dti_kill(d, (uint32_t)(c - d->ctx));
+				return c->rcv_tail;
+			}
+			end = last->off + ETA_CHUNK_BYTES(last->order);
+		}
+		if (!eta_counter_after(upto, end))
+			return end;
+		if (!chain_append(d, c, end, order_for(upto - c->rcv_head, want)))
+			return end;
+	}
+}
+
+/* Copy to [@off, @off + @len), which the chain covers. Return: bytes stored from the front. */
+static uint32_t chain_write(struct dti *d, struct dti_ctx *c, uint32_t off, const uint8_t *data, uint32_t len)
+{
+	const struct session *s = &d->session[c->session];
+	struct eta_chunk_meta *m = c->rcv_cur != ETA_CHUNK_NONE ? rcv_meta(d, c, c->rcv_cur) : NULL;
+	uint32_t chunk = c->rcv_cur;
+	uint32_t done = 0;
+
+	if (!m || eta_counter_after(m->off, off)) {
+		chunk = c->rcv_chunk;
+		m = rcv_meta(d, c, chunk);
+	}
+	for (uint32_t step = 0; m && done < len && step < ETA_STREAM_CHUNKS_MAX; step++) {
+		uint32_t size = ETA_CHUNK_BYTES(m->order);
+		uint32_t at = off + done - m->off;
+
+		if (at < size) {
+			uint32_t n = RTE_MIN(size - at, len - done);
+
+			memcpy(xlate_bytes(d, s, chunk, m->order, ETA_SEG_EN) + at, data + done, n);
+			done += n;
+			c->rcv_cur = chunk;
+			continue;
+		}
+		chunk = m->next;
+		m = chunk == ETA_CHUNK_NONE ? NULL : rcv_meta(d, c, chunk);
+	}
+	return done;
+}
+
+/* ---- for TCP ---- */
+
+static uint32_t stage_write(struct dti *d, struct dti_ctx *c, uint32_t off, const uint8_t *data, uint32_t len)
+{
+	if (c->stage == 0) {
+		if (d->stage_free == 0)
+			return 0;
+		c->stage = d->stage_free;
+		memcpy(&d->stage_free, d->stage[c->stage], sizeof(d->stage_free));
+	}
+	if (off >= STAGE_BYTES)
+		return 0;
+	len = RTE_MIN(len, STAGE_BYTES - off);
+	memcpy(d->stage[c->stage] + off, data, len);
+	return len;
+}
+
+/* AL's word on what it has consumed, if it is possible. */
+static void reclaim(struct dti *d, struct dti_ctx *c)
+{
+	const struct eta_dti_al *al = dti_al(d, c);
+	uint32_t head;
+
+	if (!al)
+		return;
+	head = eta_load_acquire_u32(&al->rcv_head);
+	if (head != c->rcv_head && head - c->rcv_head <= c->rcv_tail - c->rcv_head)
+		place_consumed(d, c, head);
+}
+
+uint32_t tcp_up_place(struct core *env, struct tcp_ctx *ctx, uint32_t off, const uint8_t *data, uint32_t len)
+{
+	struct dti *d = dti_of(env);
+	struct dti_ctx *c = &d->ctx[ctx->idx];
+	uint32_t want = tcp_rcv_want_bytes(ctx);
+	uint32_t end, n;
+
+	if (c->flags & DTI_CTX_WAITING) {
+		n = stage_write(d, c, off, data, len);
+		if (n < len)
+			d->stats.place_unbound++;
+		return n;
+	}
+	if (!(c->flags & DTI_CTX_BOUND) || (c->flags & (DTI_CTX_CLOSING | DTI_CTX_KILL)) ||
+			off + len - c->rcv_head > ETA_STREAM_BYTES_MAX)
+		return 0;
+	c->flags |= DTI_CTX_ACTIVE;
+	end = chain_extend(d, c, off + len, want);
+	if (eta_counter_after(off + len, end)) {
+		reclaim(d, c);
+		end = chain_extend(d, c, off + len, want);
+		if (eta_counter_after(off + len, end)) {
+			d->session[c->session].is_seg_wanted = true;
+			d->stats.place_no_memory++;
+			if (!eta_counter_after(end, off))
+				return 0;
+			len = end - off;
+		}
+	}
+	n = chain_write(d, c, off, data, len);
+	d->stats.place_bytes += n;
+	return n;
+}
+
+uint32_t place_limit_bytes(const struct dti *d, uint32_t ctx_idx)
+{
+	const struct dti_ctx *c = &d->ctx[ctx_idx];
+
+	if (c->rcvbuf_kib != 0)
+		return c->rcvbuf_kib * KIB;
+	return RTE_MIN(RTE_MAX(PLACE_RCV_BYTES_FIRST, tcp_rcv_want_bytes(&d->tcp->ctx[ctx_idx])),
+			d->rcv_bytes_max);
+}
+
+uint32_t tcp_up_rcv_space(struct core *env, struct tcp_ctx *ctx)
+{
+	struct dti *d = dti_of(env);
+	struct dti_ctx *c = &d->ctx[ctx->idx];
+	uint32_t unread, limit, space;
+	struct session *s;
+	uint64_t room;
+
+	if (c->flags & DTI_CTX_WAITING)
+		return c->rcv_tail < STAGE_BYTES ? STAGE_BYTES - c->rcv_tail : 0;
+	if (!(c->flags & DTI_CTX_BOUND))
+		return PLACE_RCV_BYTES_FIRST;
+	limit = place_limit_bytes(d, ctx->idx);
+	/* while SYN-SENT there is no receive stream yet */
+	unread = ctx->state == TCP_STATE_SYN_SENT ? 0 : tcp_rcv_tail_off(ctx) - c->rcv_head;
+	space = limit > unread ? limit - unread : 0;
+	s = &d->session[c->session];
+	room = session_rcv_free_bytes(s);
+	if (room < (uint64_t)s->rcv_pages_all * (ETA_PAGE_BYTES / 4)) {
+		s->is_seg_wanted = true;
+		/* what is left is promised no more than once to everybody */
+		if (space > room / 2 + ETA_PAGE_BYTES)
+			space = (uint32_t)(room / 2 + ETA_PAGE_BYTES);
+	}
+	return space;
+}
+
+/* ---- for the reader ---- */
+
+void place_consumed(struct dti *d, struct dti_ctx *c, uint32_t rcv_head)
+{
+	c->rcv_head = rcv_head;
+	while (c->rcv_chunk != ETA_CHUNK_NONE) {
+		struct eta_chunk_meta *m = rcv_meta(d, c, c->rcv_chunk);
+
+		if (!m) {
+			dti_kill(d, (uint32_t)(c - d->ctx));
+			return;
+		}
+		if (eta_counter_after(m->off + ETA_CHUNK_BYTES(m->order), rcv_head))
+			return;
+		chain_pop(d, c, m);
+	}
+}
+
+void place_drop_all(struct dti *d, struct dti_ctx *c)
+{
+	if (c->flags & DTI_CTX_WAITING) {
+		if (c->stage != 0) {
+			memcpy(d->stage[c->stage], &d->stage_free, sizeof(d->stage_free));
+			d->stage_free = c->stage;
+			c->stage = 0;
+		}
+		return;
+	}
+	if (!(c->flags & DTI_CTX_BOUND))
+		return;
+	for (uint32_t i = 0; c->rcv_chunk != ETA_CHUNK_NONE && i < ETA_STREAM_CHUNKS_MAX; i++) {
+		struct eta_chunk_meta *m = rcv_meta(d, c, c->rcv_chunk);
+
+		if (!m)
+			break;
+		chain_pop(d, c, m);
+	}
+	c->rcv_chunk = c->rcv_last = c->rcv_cur = ETA_CHUNK_NONE;
+}
+
+void place_update_ring_at(struct dti *d, uint32_t ctx_idx)
+{
+	struct dti_ctx *c = &d->ctx[ctx_idx];
+	struct eta_dti_en *en = dti_en(d, c);
+	uint32_t at = c->rcv_head + RTE_MAX(place_limit_bytes(d, ctx_idx) / RING_SHARE, 1u);
+
+	if (en && eta_counter_after(at, en->ring_at))
+		eta_store_release_u32(&en->ring_at, at);
+}
+
+/* ---- moving ---- */
+
+/* Copy what @from holds, chunk by chunk, into the new chain of @c. */
+static bool move_copy(struct dti *d, struct dti_ctx *c, const struct dti_ctx *from)
+{
+	uint32_t chunk = from->rcv_chunk;
+
+	for (uint32_t i = 0; chunk != ETA_CHUNK_NONE && i < ETA_STREAM_CHUNKS_MAX; i++) {
+		const struct eta_chunk_meta *m = rcv_meta(d, from, chunk);
+		uint32_t size;
+
+		if (!m)
+			return false;
+		size = ETA_CHUNK_BYTES(m->order);
+		if (!eta_counter_after(chain_extend(d, c, m->off + size, size), m->off + size - 1))
+			return false;
+		chain_write(d, c, m->off,
+				xlate_bytes(d, &d->session[from->session], chunk, m->order, ETA_SEG_EN), size);
+		chunk = m->next;
+	}
+	return true;
+}
+
+static bool move_to_stage(struct dti *d, struct dti_ctx *c, const struct dti_ctx *from)
+{
+	const struct eta_chunk_meta *m;
+	uint32_t n;
+
+	c->stage = 0;
+	if (from->rcv_tail > STAGE_BYTES)
+		return false;
+	if (from->rcv_chunk == ETA_CHUNK_NONE)
+		return true;
+	m = rcv_meta(d, from, from->rcv_chunk);
+	if (!m || m->off != 0)
+		return false;
+	n = RTE_MIN(ETA_CHUNK_BYTES(m->order), STAGE_BYTES);
+	return stage_write(d, c, 0, xlate_bytes(d, &d->session[from->session], from->rcv_chunk, m->order, ETA_SEG_EN),
+			       n) == n;
+}
+
+bool place_move(struct dti *d, struct dti_ctx *from, struct dti_ctx *c)
+{
+	if (c->flags & DTI_CTX_WAITING)
+		return move_to_stage(d, c, from);
+	if (from->flags & DTI_CTX_WAITING) {
+		uint32_t n = from->stage ? STAGE_BYTES : 0;
+
+		/* out-of-order bytes may lie behind rcv_tail, so the whole buffer moves */
+		if (n == 0)
+			return true;
+		return !eta_counter_after(n, chain_extend(d, c, n, 0)) &&
+				chain_write(d, c, 0, d->stage[from->stage], n) == n;
+	}
+	return move_copy(d, c, from);
+}
+
+/* ---- idle connections ---- */
+
+static void sweep_one(struct dti *d, uint32_t idx)
+{
+	struct dti_ctx *c = &d->ctx[idx];
+
+	c->flags &= ~DTI_CTX_SWEPT;
+	if (!(c->flags & DTI_CTX_BOUND) || c->rcv_chunk == ETA_CHUNK_NONE) {
+		dti_slot_put(d, idx);
+		return;
+	}
+	if (!(c->flags & DTI_CTX_ACTIVE)) {
+		reclaim(d, c);
+		/* a drained chain: its last chunk is partly used, or holds bytes out of order */
+		if (c->rcv_head == c->rcv_tail && d->tcp->ctx[idx].ooo_ext == 0) {
+			d->stats.chunk_idle++;
+			place_drop_all(d, c);
+			return;
+		}
+	}
+	c->flags &= ~DTI_CTX_ACTIVE;
+	if (c->rcv_chunk != ETA_CHUNK_NONE)
+		sweep_enter(d, c);
+}
+
+uint32_t place_sweep(struct dti *d, uint32_t budget)
+{
+	uint32_t n = 0;
+
+	if (d->sweep_old_head == 0 && d->sweep_new_head != 0 && d->now_us - d->sweep_us >= SWEEP_US) {
+		d->sweep_us = d->now_us;
+		d->sweep_old_head = d->sweep_new_head;
+		d->sweep_new_head = d->sweep_new_tail = 0;
+	}
+	while (d->sweep_old_head != 0 && n < budget) {
+		uint32_t idx = d->sweep_old_head;
+
+		d->sweep_old_head = d->ctx[idx].sweep_next;
+		sweep_one(d, idx);
+		n++;
+	}
+	return n;
+}
