@@ -451,7 +451,7 @@ static inline uint32_t al_conn_ref(const struct al_conn *conn)
 
 /* A DTI of our own session, initialised for a new use, gen raised, not rung. */
 struct al_conn *al_conn_take(void);
-/* Give it back; never rung. */
+/* Give it back; never opened. */
 void al_conn_untake(struct al_conn *conn);
 void al_conn_reap(struct al_conn *conn);
 int al_conn_connect_start(struct al_conn *conn, const struct sockaddr *remote, socklen_t len, int bound_fd);

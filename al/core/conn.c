@@ -4,7 +4,7 @@
  *
  * DTIs come from those that were free before (first in, first out, so that a generation is long forgotten when it comes again), then from those
  * never used, then from KA. A closed one is a zombie until the engine says FREE with the generation of that use; its send memory goes back
- * only then. A DTI that the engine never heard of goes back as if it had not been taken.
+ * only then. A DTI that was never opened goes back at once.
  */
 #include <netinet/in.h>
 #include <poll.h>
@@ -114,9 +114,7 @@ struct al_conn *al_conn_take(void)
 
 void al_conn_untake(struct al_conn *conn)
 {
-	conn->gen--;
-	conn->al->gen = conn->gen;
-	conn->flags = 0;
+	conn->flags = 0; /* the generation is used up: an early SUBSCRIBE may have named it */
 	al_lock_take(&al_root.dti_lock);
 	al_list_add(conn, AL_LIST_FREE);
 	al_lock_drop(&al_root.dti_lock);
