@@ -24,7 +24,7 @@
 #define CORE_REAP_SLICE 2048u
 #define CORE_TURN_FRAMES 256u  /* frames to ourselves that wait for the next turn of the loop */
 #define CORE_HOPS 1024u        /* destinations whose next hop is remembered; power of two */
-#define CORE_WAITERS 256u      /* contexts remembered for a neighbour that is not resolved yet */
+#define CORE_FAILED 256u       /* contexts remembered whose segment had no way */
 #define CORE_KICK_LOOK_US 50u  /* awake: look at kick descriptors of dormant rings this often */
 #define CORE_NOTICE_ROOM 64u   /* entries of the answer ring that notices leave to answers */
 
@@ -50,7 +50,7 @@ struct core_stats {
 	uint64_t rx_no_ctx;      /* TCP segments without context or listener: punted */
 	uint64_t rx_not_local;   /* TCP segments to an address that is not ours */
 	uint64_t turned;         /* frames to ourselves */
-	uint64_t turn_full;      /* ... dropped: queue full, or no buffer */
+	uint64_t turn_full;      /* ... dropped: queue full */
 	uint64_t tx_no_hop;      /* segments not sent: no route */
 	uint64_t tx_pending;     /* segments not sent: neighbour not resolved yet */
 	uint64_t tx_no_bytes;    /* segments not sent: the DTI's chunks did not give the bytes */
@@ -64,7 +64,8 @@ struct core_stats {
 struct core_hop {
 	struct ip_addr dst;
 	struct net_hop hop;
-	uint8_t result; /* enum route_result; valid while the hop is current */
+	uint64_t confirm_us; /* when its neighbour was last confirmed */
+	uint8_t result;      /* enum route_result; valid while the hop is current */
 };
 
 struct core_mem {
@@ -82,20 +83,19 @@ struct core {
 	uint32_t idx;
 	uint64_t now_us;
 	bool is_stopping;
+	bool is_net;      /* net_init() succeeded */
+	bool is_napping;  /* a port has no descriptor to sleep on */
 	bool is_stopped;
 
 	/* free context slots: a stack */
 	uint32_t *ctx_free; /* [ctx_n] */
 	uint32_t ctx_free_n;
 
-	/* frames to our own address: sent in this turn, received in the next */
-	struct rte_mbuf *turn[CORE_TURN_FRAMES];
-	uint32_t turn_n;
-	struct port *turn_port; /* stands for the loop inside; not one of the engine's */
+	struct port *turn_port; /* traffic to our own address (turn.c); last in net.port, NULL = none */
 
 	struct core_hop hop[CORE_HOPS];
-	uint32_t waiter[CORE_WAITERS]; /* contexts whose segment met an unresolved neighbour */
-	uint32_t waiter_n;
+	uint32_t failed[CORE_FAILED]; /* contexts whose segment had no way: TCP is told at the end of the turn */
+	uint32_t failed_n;
 	struct {
 		uint8_t smac[6];
 		uint8_t port;
@@ -108,6 +108,7 @@ struct core {
 
 	struct rte_ring *commands;
 	struct rte_ring *answers;
+	bool is_sampled;  /* cycles of this turn are counted */
 	bool is_answered; /* something for KA since it was last notified */
 	int kick_fd;
 	int notify_fd;
@@ -122,7 +123,7 @@ struct core {
 };
 ETA_STATIC_ASSERT(offsetof(struct core, dti) == 0, "dti_of() needs it first");
 
-/* core.c */
+/* engine.c */
 ETA_MUST_CHECK int core_init(struct core *core, struct engine *engine, uint32_t idx, struct eta_core_page *page, char *err,
 		size_t err_len);
 void core_fini(struct core *core);
@@ -131,19 +132,28 @@ void core_fini(struct core *core);
 uint32_t admin_poll(struct core *core);
 /* Answer @msg (op becomes DONE). */
 void admin_done(struct core *core, const struct eta_admin_msg *msg, enum eta_status status);
+/* Write KA's descriptor once, if something was said or punted in this turn. */
+void admin_notify(struct core *core);
 
-/* up.c: contexts whose neighbour may have been resolved try again. */
-void core_retry_waiters(struct core *core);
-void core_ctx_dump(struct core *core, struct eta_admin_msg *msg);
+/* up.c */
+/* Next hop towards @dst, remembered while it is current. Context: hot. */
+struct core_hop *core_hop(struct core *core, const struct ip_addr *dst);
+/* Tell TCP of the segments that had no way to go. */
+void core_fail_unreachable(struct core *core);
+
+/* dump.c: rows for etactl. Answers in @msg. */
+void core_dump(struct core *core, struct eta_admin_msg *msg);
+/* stats.c: cycles of the stage that ends here, in turns that are sampled. */
+uint64_t core_stage_end(struct core *core, enum core_stage stage, uint64_t since_cyc);
 
 /* ports.c: a free local port for @tuple (laddr, raddr, rport set). Return: false = none. */
 bool ports_pick(struct core *core, struct ip_tuple *tuple);
 
-/* turn.c */
+/* turn.c: the port to ourselves. */
 ETA_MUST_CHECK int turn_init(struct core *core);
 void turn_fini(struct core *core);
-/* Frames of the last turn. Return: how many, at most PORT_BURST. */
-uint32_t turn_rx(struct core *core, struct rte_mbuf **burst);
+/* Frames to be received in the next turn. */
+uint32_t turn_waiting(const struct core *core);
 
 /* idle.c */
 ETA_MUST_CHECK int idle_init(struct core *core, char *err, size_t err_len);

@@ -426,14 +426,18 @@ struct tcp_ctx *tcp_up_embryo(struct core *env, struct tcp_ctx *master, const st
 	return &d->tcp->ctx[idx];
 }
 
-/* Bind @idx, which its master does not count at the moment, to a child of @ring's session. */
+/* Bind @idx, which its master does not count at the moment, to a child of @ring's session, which has one. */
 static void bind_child(struct dti *d, uint32_t idx, uint16_t ring)
 {
 	struct dti_ctx *c = &d->ctx[idx];
 	struct dti_master *m = master_of(d, c->master);
 	struct session *s = &d->session[d->ring[ring].session];
-	struct dti_child child = child_pop(d, post_find(d, m, s->idx));
+	struct dti_post *p = post_find(d, m, s->idx);
+	struct dti_child child;
 
+	if (!p || p->n == 0)
+		return;
+	child = child_pop(d, p);
 	c->flags |= DTI_CTX_UNACCEPTED;
 	count(d, c, 1);
 	m->turn = ring;

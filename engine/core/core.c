@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * THE LOOP.
+ *
+ * One turn: receive -> TCP -> events -> doorbells -> timers -> commands -> doorbells again -> output -> events -> transmit. Nothing below
+ * core_poll_once() allocates, locks, sleeps, calls the kernel or reads a clock, but for waking sleepers and, in sampled turns, the cycle
+ * counter. Every stage is bounded, so a turn is.
+ */
+#include "engine/core/core.h"
+
+#include <string.h>
+
+#include <rte_cycles.h>
+#include <rte_prefetch.h>
+
+#include "engine/dti/doorbell.h"
+#include "engine/dti/dti_up.h"
+
+#define CONFIRM_US 1000000u
+#define OWING_LOOK_US 1000u /* AL makes room in a full event queue without telling */
+#define SWEEP_LOOK_US 100000u
+
+/* ---- one received frame ---- */
+
+/* Do we own what this segment was sent to, so that the kernel has not seen it? */
+static enum punt_why why_punt(const struct core *core, const struct ip_pkt *pkt)
+{
+	if (pkt->verdict != IP_RX_TCP)
+		return PUNT_FOREIGN;
+	if (!dti_up_port_is_odd(core, pkt->tuple.lport_be) ||
+			dti_listener(&core->dti, &pkt->tuple.laddr, pkt->tuple.lport_be) != 0)
+		return PUNT_OWNED;
+	return PUNT_FOREIGN;
+}
+
+static void punt(struct core *core, struct port *port, struct rte_mbuf *m, const struct ip_pkt *pkt)
+{
+	enum punt_why why = why_punt(core, pkt);
+
+	trace(core->trace, core->now_us, TRACE_PUNT, port->idx, why, pkt->tuple.lport_be, pkt->tuple.rport_be);
+	if (port == core->turn_port)
+		rte_pktmbuf_free(m);
+	else
+		punt_frame(&core->net, port, m, why);
+}
+
+/*
+ * No context. A SYN may find a listener. All else that comes from outside is the kernel's, whose address it is: we never answer there.
+ * What comes from inside has no other to answer it.
+ */
+static void rx_no_ctx(struct core *core, struct port *port, struct rte_mbuf *m, const struct ip_pkt *pkt)
+{
+	bool is_syn = (pkt->seg.flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
+	uint32_t idx = 0;
+
+	if (!route_is_local(core->net.route, &pkt->tuple.laddr)) {
+		core->stats.rx_not_local++;
+		punt(core, port, m, pkt);
+		return;
+	}
+	if (is_syn)
+		idx = dti_listener(&core->dti, &pkt->tuple.laddr, pkt->tuple.lport_be);
+	if (idx != 0) {
+		(void)tcp_rx(&core->tcp, core, &core->tcp.ctx[idx], &pkt->seg, &pkt->tuple, core->now_us);
+		rte_pktmbuf_free(m);
+		return;
+	}
+	core->stats.rx_no_ctx++;
+	if (port == core->turn_port)
+		tcp_rx_no_ctx(&core->tcp, core, &pkt->tuple, &pkt->seg);
+	punt(core, port, m, pkt);
+}
+
+/* The neighbour has delivered an acknowledgement: it is alive. */
+static void confirm(struct core *core, const struct ip_addr *raddr)
+{
+	struct core_hop *h = core_hop(core, raddr);
+
+	if (h->result != ROUTE_OK || core->now_us - h->confirm_us < CONFIRM_US)
+		return;
+	h->confirm_us = core->now_us;
+	route_confirm(core->net.route, &h->hop, core->now_us);
+}
+
+/* @idx is what the burst's lookup said; an earlier segment of the burst may have changed it. */
+static void rx_tcp(struct core *core, struct port *port, struct rte_mbuf *m, const struct ip_pkt *pkt, uint32_t idx)
+{
+	const struct dti_ctx *c = &core->dti.ctx[idx];
+	enum tcp_verdict verdict;
+
+	if (idx == 0 || !(c->flags & DTI_CTX_HASHED) || !ip_tuple_equal(&c->tuple, &pkt->tuple))
+		idx = ctable_find(&core->ctable, &pkt->tuple);
+	trace(core->trace, core->now_us, TRACE_RX, idx, pkt->seg.seq, pkt->seg.len, pkt->seg.flags);
+	core->reply_to.port = port->idx;
+	core->reply_to.is_valid = true;
+	memcpy(core->reply_to.smac, pkt->smac, 6);
+	if (idx == 0) {
+		rx_no_ctx(core, port, m, pkt);
+	} else {
+		verdict = tcp_rx(&core->tcp, core, &core->tcp.ctx[idx], &pkt->seg, &pkt->tuple, core->now_us);
+		if (verdict == TCP_RX_OK && (pkt->seg.flags & TCP_ACK))
+			confirm(core, &pkt->tuple.raddr);
+		if (verdict == TCP_RX_AGAIN)
+			rx_no_ctx(core, port, m, pkt);
+		else
+			rte_pktmbuf_free(m);
+	}
+	core->reply_to.is_valid = false;
+}
+
+static void rx_icmp(struct core *core, const struct icmp_err *e)
+{
+	uint32_t idx = ctable_find(&core->ctable, &e->tuple);
+	enum tcp_icmp kind = e->kind == ICMP_FRAG_NEEDED ? TCP_ICMP_TOO_BIG : TCP_ICMP_UNREACHABLE;
+	uint16_t hdrs_bytes = ip_addr_is_v4(&e->tuple.raddr) ? 40 : 60;
+	uint16_t mss = e->mtu > hdrs_bytes ? e->mtu - hdrs_bytes : 0;
+
+	if (idx != 0)
+		(void)tcp_icmp_rx(&core->tcp, core, &core->tcp.ctx[idx], kind, e->seq, mss, core->now_us);
+}
+
+/* ---- a burst ---- */
+
+static uint32_t rx_port(struct core *core, uint32_t p)
+{
+	struct port *port = core->net.port[p];
+	const struct ip_tuple *tuple[PORT_BURST];
+	struct rte_mbuf *m[PORT_BURST];
+	struct ip_pkt pkt[PORT_BURST];
+	uint32_t idx[PORT_BURST];
+	uint32_t at[PORT_BURST];
+	uint32_t n = net_rx_burst(&core->net, p, m);
+	uint32_t tcp_n = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		rte_prefetch0(rte_pktmbuf_mtod(m[i], const char *));
+	for (uint32_t i = 0; i < n; i++) {
+		if (ip_rx_parse(&core->net.stats, port, m[i], &pkt[i]) != IP_RX_TCP)
+			continue;
+		tuple[tcp_n] = &pkt[i].tuple;
+		at[i] = tcp_n++;
+	}
+	if (tcp_n > 0)
+		ctable_find_bulk(&core->ctable, tuple, tcp_n, idx);
+	for (uint32_t i = 0; i < tcp_n; i++) {
+		rte_prefetch0(&core->tcp.ctx[idx[i]]);
+		rte_prefetch0(&core->dti.ctx[idx[i]]);
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		switch ((enum ip_verdict)pkt[i].verdict) {
+		case IP_RX_TCP: rx_tcp(core, port, m[i], &pkt[i], idx[at[i]]); break;
+		case IP_RX_ICMP_ERR:
+			rx_icmp(core, &pkt[i].icmp);
+			punt(core, port, m[i], &pkt[i]);
+			break;
+		case IP_RX_FRAGMENT:
+		case IP_RX_FOREIGN: punt(core, port, m[i], &pkt[i]); break;
+		case IP_RX_DROP: rte_pktmbuf_free(m[i]); break;
+		}
+	}
+	return n;
+}
+
+static uint32_t rx_all(struct core *core)
+{
+	uint32_t n = 0;
+
+	for (uint32_t p = 0; p < core->net.ports_n; p++)
+		n += rx_port(core, p);
+	return n;
+}
+
+static void begin(struct core *core, uint64_t now_us)
+{
+	core->now_us = now_us;
+	core->net.now_us = now_us;
+	core->dti.now_us = now_us;
+	core->dti.is_unfinished = false;
+	core->is_sampled = (core->stats.loops++ % 64) == 0;
+	core->page->loops = core->stats.loops;
+}
+
+uint32_t core_poll_once(struct core *core, uint64_t now_us)
+{
+	struct dti *d = &core->dti;
+	uint32_t work = 0;
+	uint64_t cyc;
+
+	begin(core, now_us);
+	cyc = core->is_sampled ? rte_rdtsc() : 0;
+
+	work += rx_all(core);
+	cyc = core_stage_end(core, CORE_STAGE_RX, cyc);
+	event_publish(d);
+	cyc = core_stage_end(core, CORE_STAGE_EVENTS, cyc);
+	work += doorbell_drain(d);
+	cyc = core_stage_end(core, CORE_STAGE_DOORBELLS, cyc);
+	work += tcp_timers(&core->tcp, core, now_us, CORE_TIMER_BUDGET);
+	cyc = core_stage_end(core, CORE_STAGE_TIMERS, cyc);
+	work += admin_poll(core);
+	cyc = core_stage_end(core, CORE_STAGE_ADMIN, cyc);
+	work += doorbell_drain(d);
+	cyc = core_stage_end(core, CORE_STAGE_DOORBELLS, cyc);
+	if (tcp_flush(&core->tcp, core, now_us))
+		d->is_unfinished = true;
+	if (core->failed_n > 0)
+		core_fail_unreachable(core);
+	cyc = core_stage_end(core, CORE_STAGE_OUTPUT, cyc);
+	event_publish(d);
+	cyc = core_stage_end(core, CORE_STAGE_EVENTS, cyc);
+	net_tx_flush(&core->net);
+	(void)core_stage_end(core, CORE_STAGE_TX, cyc);
+	admin_notify(core);
+
+	core->stats.loops_idle += work == 0;
+	return work + d->is_unfinished;
+}
+
+uint64_t core_next_deadline_us(const struct core *core)
+{
+	const struct dti *d = &core->dti;
+	uint64_t in_us = tcp_next_deadline_us(&core->tcp, core->now_us);
+
+	if (d->is_unfinished || turn_waiting(core) > 0 || d->ending_n > 0 || d->visit_head != 0 || d->dirty_head != 0)
+		return core->now_us;
+	if (d->owing != 0)
+		in_us = RTE_MIN(in_us, (uint64_t)OWING_LOOK_US);
+	if (d->sweep_new_head != 0 || d->sweep_old_head != 0)
+		in_us = RTE_MIN(in_us, (uint64_t)SWEEP_LOOK_US);
+	return in_us == UINT64_MAX ? UINT64_MAX : core->now_us + in_us;
+}
+
+void core_run(struct core *core)
+{
+	const uint64_t hz = core->conf->tsc_hz ? core->conf->tsc_hz : rte_get_tsc_hz();
+	uint64_t idle_since_us = 0;
+	bool is_idle = false;
+
+	while (!core->is_stopped) {
+		uint64_t tsc = rte_rdtsc();
+		uint64_t now_us = (uint64_t)((unsigned __int128)tsc * 1000000u / hz);
+
+		core->page->heartbeat_tsc = tsc;
+		if (core_poll_once(core, now_us) > 0) {
+			is_idle = false;
+			continue;
+		}
+		if (!is_idle) {
+			is_idle = true;
+			idle_since_us = now_us;
+		}
+		if (core->dti.dormant_n > 0 && now_us - core->kick_look_us >= CORE_KICK_LOOK_US)
+			idle_look_kicks(core);
+		rte_pause();
+		if (core->conf->idle == ENGINE_IDLE_ADAPTIVE && now_us - idle_since_us >= core->conf->idle_spin_us) {
+			idle_sleep(core, now_us);
+			is_idle = false;
+		}
+	}
+}
+
+const char *core_check(const struct core *core)
+{
+	const char *wrong = dti_check(&core->dti);
+	uint32_t used = 0;
+
+	for (uint32_t i = 1; i < core->dti.ctx_n && !wrong; i++) {
+		const struct dti_ctx *c = &core->dti.ctx[i];
+
+		used += c->flags != 0 || c->session != 0;
+		if (c->flags & DTI_CTX_TCP_USED)
+			wrong = tcp_ctx_check(&core->tcp, &core->tcp.ctx[i]);
+		if (!wrong && (c->flags & DTI_CTX_HASHED) && ctable_find(&core->ctable, &c->tuple) != i)
+			wrong = "context is not found by its tuple";
+	}
+	if (!wrong && used + core->ctx_free_n != core->dti.ctx_n - 1)
+		wrong = "a context slot leaked, or is free and used";
+	if (!wrong)
+		wrong = tcp_stack_check(&core->tcp);
+	if (!wrong)
+		wrong = route_check(core->net.route);
+	return wrong;
+}
