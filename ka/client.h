@@ -26,7 +26,9 @@
 #include "ka/loop.h"
 
 struct ka;
+struct mem_seg;
 struct session;
+struct eta_admin_msg;
 
 #define CLIENT_READ_BURST 16 /* messages a turn */
 
@@ -51,11 +53,18 @@ struct client {
 	bool is_busy;      /* a request waits for the engine */
 	bool is_dropped;   /* free when nothing is pending */
 	uint32_t pending;  /* engine answers that will name this client */
+	uint32_t held;     /* callers on the stack that go on using it */
 	struct client_reply *out, **out_tail;
 	uint32_t out_n;
 	/* the request that is being served */
 	struct eta_ctl_hdr req;
-	uint8_t worst; /* enum eta_status of its commands */
+	uint8_t worst; /* enum eta_status of its commands: the first that is not OK */
+	struct mem_seg *seg;       /* SEG_GROW: the reply's */
+	struct eta_ring_geom ring; /* ATTACH, RING_ADD */
+	int wake_fd;               /* read end, until the reply has gone; -1 = none */
+	uint32_t dti;              /* LISTEN, BIND: in the space of @owner */
+	uint16_t gen;
+	struct session *owner;
 	/* ADMIN's answer */
 	char *text;
 	size_t text_len, text_at;
@@ -65,6 +74,11 @@ struct client {
 struct client *client_create(struct ka *ka, int fd, struct session *parent);
 /* Close the connection; its session, if any, is left to the caller. Frees now or when the last engine answer is in. */
 void client_drop(struct client *client);
+/* Keep @client's memory though it may be dropped; release may free it. */
+void client_hold(struct client *client);
+void client_release(struct client *client);
+/* Send a command on behalf of the request being served: its answer counts. */
+void client_post(struct client *client, uint32_t core, const struct eta_admin_msg *msg);
 /* Send a message now or queue it. @fds: [@fds_n], stay the caller's. -EPIPE: dropped (too many unread, or peer gone): do not use @client again. */
 int client_send(struct client *client, const void *msg, size_t len_bytes, const int *fds, size_t fds_n);
 /* Answer the request being served with only a header. */
@@ -72,10 +86,10 @@ void client_answer(struct client *client, enum eta_status status);
 /* Hand over the text of ADMIN (malloc'ed, becomes the client's). */
 void client_answer_text(struct client *client, char *text, size_t len_bytes);
 
-/* Requests about DTIs; in client_dti.c. @fds: [@fds_n] belong to the caller. */
-void client_on_listen(struct client *client, const struct eta_ctl_dti *msg, const int *fds);
-void client_on_bind(struct client *client, const struct eta_ctl_dti *msg, const int *fds);
+/* Requests about DTIs, in client_dti.c. @fd: the shadow, stays the caller's. */
+void client_on_bind(struct client *client, const struct eta_ctl_dti *msg, int fd, bool is_listen);
+void client_end_bind(struct client *client);
 void client_on_share(struct client *client, const struct eta_ctl_share *msg);
-void client_on_claim(struct client *client, const int *fds);
+void client_on_claim(struct client *client, int fd);
 
 #endif

@@ -32,7 +32,7 @@ enum conf_huge {
 };
 
 struct conf_port {
-	char device[CONF_TEXT_MAX]; /* as port_open() takes it */
+	char name[CONF_TEXT_MAX]; /* as port_open() takes it */
 	int64_t mode;               /* enum conf_port_mode */
 	char tap[CONF_TEXT_MAX];    /* name of the TAP, may hold %d */
 };
@@ -41,11 +41,10 @@ struct conf_port {
 struct conf {
 	/* control */
 	char socket[CONF_TEXT_MAX];
-	int64_t socket_mode;
+	char socket_mode[CONF_TEXT_MAX];  /* octal digits */
 	char socket_group[CONF_TEXT_MAX]; /* "" = etad's own */
 	/* engine */
-	int64_t cores;
-	int64_t cpus[ETA_CORES_MAX];
+	int64_t cpus[ETA_CORES_MAX]; /* one engine core on each; none named: one core, on the last CPU we may use */
 	int64_t cpus_n;
 	int64_t contexts_max;
 	int64_t embryos_max;
@@ -86,7 +85,10 @@ void conf_default(struct conf *conf);
  */
 int conf_load(struct conf *conf, const char *path, char *err, size_t err_len);
 
-/* The names of all keys, for the test of the example file: "engine.cores" for @i from 0, NULL at the end. */
+/* The octal number in control.mode. */
+unsigned int conf_socket_mode(const struct conf *conf);
+
+/* The names of all keys, for the test of the example file: "control.socket" for @i from 0, NULL at the end. */
 const char *conf_key_name(size_t i);
 
 #endif

@@ -25,7 +25,9 @@
 #include "ka/loop.h"
 #include "ka/mem.h"
 #include "ka/netlink.h"
+#include "ka/own.h"
 #include "ka/ports.h"
+#include "ka/portset.h"
 #include "ka/res.h"
 #include "ka/server.h"
 #include "ka/sockdiag.h"
@@ -71,23 +73,29 @@ struct ka {
 	struct netlink netlink;
 	struct sockdiag sockdiag;
 	struct ports ports;
+	struct own own;
 	struct ka_port port[CONF_PORTS_MAX];
 	uint32_t ports_n;
 	struct ka_core core[ETA_CORES_MAX];
+	uint32_t cores_n;
 	struct engine *engine;
-	uint8_t *core_pages;      /* [cores] pages of ETA_PAGE_BYTES */
-	int core_pages_fd;        /* read-only */
+	uint8_t *core_pages; /* [cores_n] pages of ETA_PAGE_BYTES */
+	struct eta_core_page *core_page[ETA_CORES_MAX];
+	int core_pages_fd;   /* read-only */
+	int loadavg_fd;
 	struct rte_mempool *inject_pool;
 	struct client *clients;
 	struct except_stats except;
 	struct ka_stats stats;
 	struct eta_ctx_row *show_rows; /* [SHOW_ROWS] */
-	struct client *show_client;    /* whose dump is under way */
+	bool is_showing;               /* a dump for etactl is under way */
 	struct loop_watch signals, spoiled;
 	struct loop_timer tick;
 	uint64_t netns_cookie;
 	uint32_t epoch;
-	cpu_set_t cpus_allowed;
+	cpu_set_t cpus_allowed, cpus_ka;
+	char log_level[CONF_TEXT_MAX];
+	bool is_conf_bad; /* why the start failed */
 	bool is_eal_up;
 	bool is_huge;
 	bool is_ending;
@@ -112,11 +120,6 @@ int etad_start(struct ka *ka, const struct etad_args *args, char *err, size_t er
 void etad_run(struct ka *ka);
 void etad_stop(struct ka *ka);
 
-/* ---- what KA's parts ask of the whole ---- */
-
-/* TCX tables of all ports. Listening on an any-address of IPv6 covers IPv4 unless @v6only. 0 or -errno. */
-int etad_own_listen(struct ka *ka, const struct ip_addr *addr, uint16_t port_be, bool v6only, bool is_del);
-int etad_own_tuple(struct ka *ka, const struct ip_tuple *tuple, bool is_del);
 /* Ends KA's loop. */
 void etad_ask_stop(struct ka *ka);
 

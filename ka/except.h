@@ -3,7 +3,7 @@
  * The exception agent: frames that the engine hands up go to the kernel, the kernel's frames go to the engine.
  *
  * On a TAP-mode port every punted frame is the kernel's: ARP, ICMP, DNS, ssh. On a kernel-shared port the kernel has its own copy of everything that TCX
- * let pass; only what TCX withheld is given back, judged here by the same rules, so that nothing is answered twice.
+ * let pass; the engine hands up only what TCX withheld (PUNT_OWNED), and that is given back by the TAP, so that nothing is answered twice.
  */
 #ifndef KA_EXCEPT_H
 #define KA_EXCEPT_H
@@ -18,7 +18,6 @@ struct ka;
 struct except_stats {
 	uint64_t to_kernel;     /* frames handed to the kernel */
 	uint64_t from_kernel;   /* frames the kernel sent by a TAP */
-	uint64_t kernel_has_it; /* punted on a shared port, not withheld by TCX: dropped */
 	uint64_t tap_errors;
 	uint64_t inject_full;   /* no room towards the engine */
 	uint64_t bad_port;
@@ -28,14 +27,5 @@ struct except_stats {
 void except_punt(struct ka *ka, struct rte_mbuf **burst, uint32_t n);
 /* Port @port's TAP is readable. */
 void except_tap_ready(struct ka *ka, uint32_t port);
-
-/**
- * except_is_withheld() - Would the TCX program have dropped this frame?
- * @is_owned: tells about one {local address, local port, remote address, remote port}.
- *
- * The program's rules, in C: VLAN, other protocols, later fragments, truncated headers: false.
- */
-struct ip_tuple;
-bool except_is_withheld(const uint8_t *frame, uint32_t len_bytes, bool (*is_owned)(void *arg, const struct ip_tuple *tuple), void *arg);
 
 #endif

@@ -46,6 +46,9 @@ void sockdiag_unwatch(struct sockdiag *sd, uint64_t cookie);
 /* After lost notices; exposed for the test. */
 void sockdiag_reconcile(struct sockdiag *sd);
 
+/* Does process @pid hold a socket with @cookie? Looks at each of its descriptors. */
+bool sockdiag_pid_holds(int pid, int pidfd, uint64_t cookie);
+
 /**
  * sockdiag_bound_ports() - Which local TCP ports are bound in this namespace?
  * @bitmap: [65536 / 8], set bits are added.

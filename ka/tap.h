@@ -40,7 +40,10 @@ int tap_open(struct tap *tap, const struct tap_conf *conf, char *err, size_t err
 void tap_close(struct tap *tap);
 /* Give one frame to the kernel. Does not free @m. 0 or -errno (counted). */
 int tap_write(struct tap *tap, struct rte_mbuf *m);
-/* Take one frame from the kernel as an mbuf of @pool (one segment). Return: mbuf, or NULL: none, or not fit (counted; errno = EAGAIN: none). */
-struct rte_mbuf *tap_read(struct tap *tap, struct rte_mempool *pool);
+/*
+ * Take one frame from the kernel as an mbuf of @pool (one segment), for a port with @port_caps.
+ * Return: mbuf; NULL with errno EAGAIN: none is there; ENOBUFS: no mbuf; else the frame was refused, counted and dropped.
+ */
+struct rte_mbuf *tap_read(struct tap *tap, struct rte_mempool *pool, uint32_t port_caps);
 
 #endif
