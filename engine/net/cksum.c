@@ -2,9 +2,10 @@
 /*
  * The Internet checksum, and the copy that computes it on the way.
  *
- * 32-bit words are added into 64-bit lanes, which cannot overflow below 16 GiB; folding gives the sum of the 16-bit words, because
- * 2^16 = 1 modulo 2^16 - 1. With AVX2 eight words a step, else two. Tails go through a zeroed buffer on the stack, so that
- * nothing beyond the end is read and each byte is read once: the source may change under us, the sum matches the copy.
+ * 32-bit words are added into 64-bit lanes, which cannot overflow below 16 GiB; folding gives the
+ * sum of the 16-bit words, because 2^16 = 1 modulo 2^16 - 1. With AVX2 eight words a step, else
+ * two. Tails go through a zeroed buffer on the stack, so that nothing beyond the end is read and
+ * each byte is read once: the source may change under us, the sum matches the copy.
  *
  * RFC 1071.
  */
@@ -117,12 +118,16 @@ uint64_t cksum_copy(void *dst, const void *src, size_t len)
 	return sum_blocks(dst, src, len);
 }
 
-uint64_t cksum_pseudo(const struct ip_addr *src, const struct ip_addr *dst, uint8_t proto, uint32_t len)
+uint64_t cksum_pseudo(
+		const struct ip_addr *src, const struct ip_addr *dst, uint8_t proto, uint32_t len)
 {
 	uint64_t sum = (uint64_t)htons(proto) + htonl(len);
 	int i;
 
-	/* Not by asking for the family: the mapped form's ffff and zeros add nothing modulo 2^16 - 1. */
+	/*
+	 * Not by asking for the family: the mapped form's ffff and zeros add nothing modulo 2^16 -
+	 * 1.
+	 */
 	for (i = 0; i < 4; i++)
 		sum += (uint64_t)src->w_be[i] + dst->w_be[i];
 	return sum;

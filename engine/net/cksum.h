@@ -2,8 +2,8 @@
 /*
  * The Internet checksum, and the copy that computes it on the way.
  *
- * A sum is carried as an unfolded 64-bit number of 16-bit words in memory order (RFC 1071 2(B): byte order does not matter). Pieces of
- * odd length are joined by cksum_add().
+ * A sum is carried as an unfolded 64-bit number of 16-bit words in memory order (RFC 1071 2(B):
+ * byte order does not matter). Pieces of odd length are joined by cksum_add().
  *
  * RFC 1071, RFC 1624.
  */
@@ -17,7 +17,10 @@
 
 /* Sum of @len bytes at any address. Context: hot. */
 uint64_t cksum_sum(const void *data, size_t len);
-/* Copy [@src, @src + @len) to @dst, no overlap, and sum what was copied: each byte of @src is read once. Context: hot. */
+/*
+ * Copy [@src, @src + @len) to @dst, no overlap, and sum what was copied: each byte of @src is read
+ * once. Context: hot.
+ */
 uint64_t cksum_copy(void *dst, const void *src, size_t len);
 
 /* 16 bits, not complemented. */
@@ -38,7 +41,11 @@ static inline uint64_t cksum_add(uint64_t sum, uint64_t piece, size_t off)
 	return sum + ((off & 1) ? (uint16_t)((p << 8) | (p >> 8)) : p);
 }
 
-/* Pseudo-header of an upper-layer packet of @len bytes (RFC 9293 3.1, RFC 8200 8.1); both addresses of one family. */
-uint64_t cksum_pseudo(const struct ip_addr *src, const struct ip_addr *dst, uint8_t proto, uint32_t len);
+/*
+ * Pseudo-header of an upper-layer packet of @len bytes (RFC 9293 3.1, RFC 8200 8.1); both addresses
+ * of one family.
+ */
+uint64_t cksum_pseudo(
+		const struct ip_addr *src, const struct ip_addr *dst, uint8_t proto, uint32_t len);
 
 #endif

@@ -2,8 +2,9 @@
 /*
  * ICMP errors about segments we sent: parsing, without belief.
  *
- * The checksum covers the whole message, the quote at least the IP header and the first 8 bytes of TCP (ports and sequence number). A
- * quote of something else, or too short to tell, is the kernel's affair.
+ * The checksum covers the whole message, the quote at least the IP header and the first 8 bytes of
+ * TCP (ports and sequence number). A quote of something else, or too short to tell, is the kernel's
+ * affair.
  *
  * RFC 792, RFC 4443 3, RFC 1191 4, RFC 5927.
  */
@@ -59,7 +60,8 @@ static int kind_v6(uint8_t type, uint8_t code)
 {
 	switch (type) {
 	case V6_UNREACH:
-		if (code == V6_UNREACH_NO_ROUTE || code == V6_UNREACH_SCOPE || code == V6_UNREACH_ADDR)
+		if (code == V6_UNREACH_NO_ROUTE || code == V6_UNREACH_SCOPE ||
+				code == V6_UNREACH_ADDR)
 			return ICMP_UNREACH_SOFT;
 		return ICMP_UNREACH_HARD;
 	case V6_TOO_BIG: return ICMP_FRAG_NEEDED;
@@ -117,8 +119,8 @@ static const uint8_t *quote_v6(const uint8_t *q, uint32_t len, struct ip_tuple *
 	return q + 40;
 }
 
-int icmp_rx_parse(const uint8_t *icmp, uint32_t len, bool is_v4, const struct ip_addr *src, const struct ip_addr *dst,
-		struct icmp_err *err)
+int icmp_rx_parse(const uint8_t *icmp, uint32_t len, bool is_v4, const struct ip_addr *src,
+		const struct ip_addr *dst, struct icmp_err *err)
 {
 	const uint8_t *tcp;
 	uint64_t sum = 0;

@@ -2,11 +2,13 @@
 /*
  * Received frame -> verdict: Ethernet, IPv4 or IPv6, TCP.
  *
- * A cursor {at, left} runs through the frame; a header is read only after its length was compared with what is left. Whatever is legal but
- * not ours is the kernel's (FOREIGN); what cannot be legal is dropped.
+ * A cursor {at, left} runs through the frame; a header is read only after its length was compared
+ * with what is left. Whatever is legal but not ours is the kernel's (FOREIGN); what cannot be legal
+ * is dropped.
  *
- * A superframe may be longer than one mbuf can be (64 KiB less headroom): the port then hands its beginning, marked as LRO. It is taken as
- * far as it reaches, without FIN and PSH; the peer sends the rest again.
+ * A superframe may be longer than one mbuf can be (64 KiB less headroom): the port then hands its
+ * beginning, marked as LRO. It is taken as far as it reaches, without FIN and PSH; the peer sends
+ * the rest again.
  *
  * Limits: VLAN tags other than priority tags (VID 0) are foreign. IPv6 jumbograms are dropped.
  *
@@ -38,10 +40,10 @@ struct rx {
 	struct net_stats *stats;
 	const struct rte_mbuf *m;
 	struct ip_pkt *pkt;
-	const uint8_t *at;    /* next header */
-	uint32_t left;        /* bytes from @at to the end of what counts */
+	const uint8_t *at; /* next header */
+	uint32_t left;     /* bytes from @at to the end of what counts */
 	struct ip_addr src, dst;
-	bool is_cut;          /* a superframe without its end */
+	bool is_cut; /* a superframe without its end */
 };
 
 static inline enum ip_verdict leave(struct rx *rx, uint64_t *counter, enum ip_verdict verdict)
@@ -72,7 +74,10 @@ static inline void advance(struct rx *rx, uint32_t bytes)
 	rx->left -= bytes;
 }
 
-/* The port has verified the TCP or UDP checksum, or vouches for bytes whose checksum was never filled in. */
+/*
+ * The port has verified the TCP or UDP checksum, or vouches for bytes whose checksum was never
+ * filled in.
+ */
 static inline bool port_trusts_l4(const struct rte_mbuf *m)
 {
 	uint64_t f = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
@@ -96,7 +101,7 @@ static bool v4_is_martian(const struct rx *rx)
 	uint32_t src = ntohl(rx->src.w_be[3]), dst = ntohl(rx->dst.w_be[3]);
 
 	return src >> 24 == 0 || src >> 24 == 127 || src >> 28 == 0xe || src == UINT32_MAX ||
-			dst >> 24 == 0 || dst >> 24 == 127;
+	       dst >> 24 == 0 || dst >> 24 == 127;
 }
 
 static bool v6_is_martian(const struct rx *rx)
@@ -107,7 +112,7 @@ static bool v6_is_martian(const struct rx *rx)
 		return true;
 	/* ::/127 = unspecified and loopback */
 	return (src->q[0] == 0 && src->w_be[2] == 0 && ntohl(src->w_be[3]) <= 1) ||
-			(dst->q[0] == 0 && dst->w_be[2] == 0 && ntohl(dst->w_be[3]) <= 1);
+	       (dst->q[0] == 0 && dst->w_be[2] == 0 && ntohl(dst->w_be[3]) <= 1);
 }
 
 static inline uint16_t wire_segs(const struct rte_mbuf *m, uint32_t len)
@@ -157,7 +162,7 @@ static inline enum ip_verdict parse_tcp(struct rx *rx)
 	seg->len = rx->left - hdr_bytes;
 	seg->segs = wire_segs(rx->m, seg->len);
 	if (ETA_UNLIKELY(rx->is_cut))
-		seg->flags &= (uint8_t)~(TCP_FIN | TCP_PSH);
+		seg->flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 	return LEAVE(rx, rx_tcp, IP_RX_TCP);
 }
 
@@ -220,7 +225,10 @@ static inline enum ip_verdict parse_v4(struct rx *rx)
 	return parse_upper(rx, ip[9]);
 }
 
-/* May every option of this hop-by-hop or destination options header be skipped by one who does not know it (RFC 8200 4.2)? */
+/*
+ * May every option of this hop-by-hop or destination options header be skipped by one who does not
+ * know it (RFC 8200 4.2)?
+ */
 static bool ext_options_skippable(const uint8_t *ext, uint32_t bytes)
 {
 	uint32_t i = 2;
@@ -238,7 +246,7 @@ static bool ext_options_skippable(const uint8_t *ext, uint32_t bytes)
 }
 
 enum ext_step {
-	EXT_UPPER,    /* @next names the upper layer, @at stands there */
+	EXT_UPPER, /* @next names the upper layer, @at stands there */
 	EXT_MORE,
 	EXT_FRAGMENT,
 	EXT_UNKNOWN,
@@ -254,14 +262,11 @@ static enum ext_step ext_pass(struct rx *rx, uint8_t *next)
 	case IPPROTO_HOPOPTS:
 	case IPPROTO_DSTOPTS:
 	case IPPROTO_ROUTING:
-	case IPPROTO_FRAGMENT:
-		break;
+	case IPPROTO_FRAGMENT: break;
 	case IPPROTO_NONE:
 	case IPPROTO_AH:
-	case IPPROTO_ESP:
-		return EXT_UNKNOWN;
-	default:
-		return EXT_UPPER;
+	case IPPROTO_ESP: return EXT_UNKNOWN;
+	default: return EXT_UPPER;
 	}
 	if (rx->left < EXT_UNIT_BYTES)
 		return EXT_BAD;
@@ -270,9 +275,11 @@ static enum ext_step ext_pass(struct rx *rx, uint8_t *next)
 		return EXT_BAD;
 	if (*next == IPPROTO_FRAGMENT && (load_be16(rx->at + 2) & 0xfff9))
 		return EXT_FRAGMENT;
-	if (*next == IPPROTO_ROUTING && rx->at[3] != 0) /* segments left: we are not the destination */
+	if (*next == IPPROTO_ROUTING &&
+			rx->at[3] != 0) /* segments left: we are not the destination */
 		return EXT_UNKNOWN;
-	if ((*next == IPPROTO_HOPOPTS || *next == IPPROTO_DSTOPTS) && !ext_options_skippable(rx->at, bytes))
+	if ((*next == IPPROTO_HOPOPTS || *next == IPPROTO_DSTOPTS) &&
+			!ext_options_skippable(rx->at, bytes))
 		return EXT_UNKNOWN;
 	*next = rx->at[0];
 	advance(rx, bytes);
@@ -319,7 +326,10 @@ static inline enum ip_verdict parse_v6(struct rx *rx)
 	return parse_v6_ext(rx, ip[6]);
 }
 
-/* Passes the Ethernet header and a priority tag. Return: the EtherType, 0 = a VLAN that is not ours, or cut short. */
+/*
+ * Passes the Ethernet header and a priority tag. Return: the EtherType, 0 = a VLAN that is not
+ * ours, or cut short.
+ */
 static inline uint16_t pass_ether(struct rx *rx)
 {
 	uint16_t type = load_be16(rx->at + 12);
@@ -331,12 +341,14 @@ static inline uint16_t pass_ether(struct rx *rx)
 		type = load_be16(rx->at + 2);
 		advance(rx, VLAN_BYTES);
 	}
-	if ((rx->m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) && (rx->m->vlan_tci & VLAN_VID_MASK) != 0)
+	if ((rx->m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) &&
+			(rx->m->vlan_tci & VLAN_VID_MASK) != 0)
 		return 0;
 	return type;
 }
 
-enum ip_verdict ip_rx_parse(struct net_stats *stats, const struct port *port, const struct rte_mbuf *m, struct ip_pkt *pkt)
+enum ip_verdict ip_rx_parse(struct net_stats *stats, const struct port *port,
+		const struct rte_mbuf *m, struct ip_pkt *pkt)
 {
 	struct rx rx = {.stats = stats, .m = m, .pkt = pkt, .left = m->data_len};
 	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);

@@ -2,9 +2,10 @@
 /*
  * Received frame -> verdict.
  *
- * One function reads a frame once, checks every length before it uses it, and says what the frame is. It decides by the
- * bytes alone; whether the segment belongs to a context is the caller's question. The caller prefetches rte_pktmbuf_mtod() of
- * frames ahead (two lines: headers lie in the first 128 bytes).
+ * One function reads a frame once, checks every length before it uses it, and says what the frame
+ * is. It decides by the bytes alone; whether the segment belongs to a context is the caller's
+ * question. The caller prefetches rte_pktmbuf_mtod() of frames ahead (two lines: headers lie in the
+ * first 128 bytes).
  *
  * RFC 791, RFC 8200, RFC 9293 3.1, RFC 1122 3.2.1, RFC 5722.
  */
@@ -27,24 +28,26 @@
 /* Each has its exit: the caller still owns the mbuf in all of them. */
 enum ip_verdict {
 	IP_RX_TCP,      /* pkt->tuple and pkt->seg are valid, checksums good */
-	IP_RX_ICMP_ERR, /* pkt->icmp is valid (quotes a TCP segment we may have sent): use it, and punt the frame too */
+	IP_RX_ICMP_ERR, /* pkt->icmp is valid: use it, and punt the frame too */
 	IP_RX_FRAGMENT, /* punt; the kernel reassembles */
 	IP_RX_FOREIGN,  /* not for the engine: punt */
 	IP_RX_DROP,     /* malformed: free */
 };
 
-/* What a frame said. Fields below "TCP" are valid by verdict only; pointers point into the frame. */
+/*
+ * What a frame said. Fields below "TCP" are valid by verdict only; pointers point into the frame.
+ */
 struct ip_pkt {
-	struct ip_tuple tuple;  /* laddr = destination, raddr = source. TCP only, ports included */
-	uint8_t verdict;        /* enum ip_verdict */
-	uint8_t proto;          /* of the upper layer; 0 where not reached */
-	uint8_t ttl;            /* or hop limit */
-	uint8_t tos;            /* DSCP + ECN */
+	struct ip_tuple tuple; /* laddr = destination, raddr = source. TCP only, ports included */
+	uint8_t verdict;       /* enum ip_verdict */
+	uint8_t proto;         /* of the upper layer; 0 where not reached */
+	uint8_t ttl;           /* or hop limit */
+	uint8_t tos;           /* DSCP + ECN */
 	bool is_v4;
-	uint16_t l3_off;        /* from the start of the frame */
+	uint16_t l3_off; /* from the start of the frame */
 	uint16_t l4_off;
-	uint32_t l4_len;        /* IP payload bytes behind extension headers */
-	uint8_t smac[6];        /* who sent it: answers without context may go back there (route_resolve_reply) */
+	uint32_t l4_len; /* IP payload bytes behind extension headers */
+	uint8_t smac[6]; /* who sent it: for route_resolve_reply() */
 	union {
 		struct tcp_seg seg;   /* IP_RX_TCP */
 		struct icmp_err icmp; /* IP_RX_ICMP_ERR */
@@ -58,11 +61,13 @@ struct ip_pkt {
  * @m:     one segment. Never consumed, never written.
  * @pkt:   filled up to what the verdict promises.
  *
- * TCP means: unicast to @port's MAC, unicast addresses that are not martian, a whole TCP header and both checksums good (as the port
- * says in ol_flags, else verified here). Not checked: that the destination is an address of ours.
+ * TCP means: unicast to @port's MAC, unicast addresses that are not martian, a whole TCP header and
+ * both checksums good (as the port says in ol_flags, else verified here). Not checked: that the
+ * destination is an address of ours.
  *
  * Return: pkt->verdict.   Context: hot, core.   Source: RFC 1122 3.2.1, 4.2.2.7.
  */
-enum ip_verdict ip_rx_parse(struct net_stats *stats, const struct port *port, const struct rte_mbuf *m, struct ip_pkt *pkt);
+enum ip_verdict ip_rx_parse(struct net_stats *stats, const struct port *port,
+		const struct rte_mbuf *m, struct ip_pkt *pkt);
 
 #endif

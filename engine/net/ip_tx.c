@@ -2,14 +2,16 @@
 /*
  * TCP segment -> frames.
  *
- * struct tx is one call in progress: the constant parts of the headers, a cursor in the payload pieces, and how far we got. Each turn of the
- * loop makes one frame of tx->unit bytes at most (mss, or a superframe), so segmentation in software and by the port are the same code.
+ * struct tx is one call in progress: the constant parts of the headers, a cursor in the payload
+ * pieces, and how far we got. Each turn of the loop makes one frame of tx->unit bytes at most (mss,
+ * or a superframe), so segmentation in software and by the port are the same code.
  *
- * Checksums in an mbuf follow DPDK: with TX_TCP_CKSUM the field holds the pseudo-header sum, without the length when TX_TCP_SEG is set. The
- * IPv4 header sum is always filled in.
+ * Checksums in an mbuf follow DPDK: with TX_TCP_CKSUM the field holds the pseudo-header sum,
+ * without the length when TX_TCP_SEG is set. The IPv4 header sum is always filled in.
  *
- * A frame that points at payload in place carries external-buffer mbufs with one shared, never-ending reference count (net->ext): the port
- * has read the bytes when tx_burst() returns, and nothing needs to be told.
+ * A frame that points at payload in place carries external-buffer mbufs with one shared,
+ * never-ending reference count (net->ext): the port has read the bytes when tx_burst() returns, and
+ * nothing needs to be told.
  *
  * Limits: IPv4 IDs are 0 with DF (atomic datagrams, RFC 6864 4.1), a counter else.
  */
@@ -45,14 +47,14 @@ struct tx {
 	const struct ip_tx_opt *opt;
 	bool is_v4;
 	uint8_t ttl;
-	uint16_t l3_bytes;   /* IP header */
-	uint16_t l4_bytes;   /* TCP header with options */
+	uint16_t l3_bytes; /* IP header */
+	uint16_t l4_bytes; /* TCP header with options */
 	uint32_t flow_label;
-	uint32_t unit;       /* payload bytes of one frame, at most */
+	uint32_t unit;             /* payload bytes of one frame, at most */
 	const struct net_iov *iov; /* cursor: next payload byte is iov->base[iov_off] */
 	uint32_t iov_n;
 	uint32_t iov_off;
-	uint32_t sent;       /* payload bytes queued */
+	uint32_t sent; /* payload bytes queued */
 };
 
 static inline void store_be16(uint8_t *p, uint16_t v)
@@ -104,7 +106,9 @@ void net_tx_flush(struct net *net)
 /* Stable for the connection's life, different between connections (RFC 6437 2). */
 static uint32_t flow_label(const struct net *net, const struct ip_tuple *tuple)
 {
-	uint32_t h = rte_jhash_32b((const uint32_t *)(const void *)tuple, sizeof(*tuple) / 4, net->hash_seed) & 0xfffff;
+	uint32_t h = rte_jhash_32b((const uint32_t *)(const void *)tuple, sizeof(*tuple) / 4,
+				     net->hash_seed) &
+		     0xfffff;
 
 	return h ? h : 1;
 }
@@ -146,7 +150,7 @@ static inline uint8_t piece_flags(const struct tx *tx, uint32_t len)
 	uint8_t flags = tx->seg->flags;
 
 	if (tx->sent + len < tx->seg->len)
-		flags &= (uint8_t)~(TCP_FIN | TCP_PSH);
+		flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 	if (tx->sent > 0)
 		flags &= (uint8_t)~TCP_CWR;
 	return flags;
@@ -221,7 +225,10 @@ static struct rte_mbuf *chain_more(struct tx *tx, struct rte_mbuf *head, struct 
 	return m;
 }
 
-/* Copies @len payload bytes behind the headers in @head, sums them if @sum. Return: false when buffers ended. */
+/*
+ * Copies @len payload bytes behind the headers in @head, sums them if @sum. Return: false when
+ * buffers ended.
+ */
 static bool fill_by_copy(struct tx *tx, struct rte_mbuf *head, uint32_t len, uint64_t *sum)
 {
 	struct rte_mbuf *last = head;
@@ -268,7 +275,8 @@ static bool fill_in_place(struct tx *tx, struct rte_mbuf *head, uint32_t len)
 		if (!last)
 			return false;
 		rte_mbuf_ext_refcnt_update(&tx->net->ext, 1);
-		rte_pktmbuf_attach_extbuf(last, (void *)(uintptr_t)src, RTE_BAD_IOVA, (uint16_t)n, &tx->net->ext);
+		rte_pktmbuf_attach_extbuf(last, (void *)(uintptr_t)src, RTE_BAD_IOVA, (uint16_t)n,
+				&tx->net->ext);
 		last->data_len = (uint16_t)n;
 		head->pkt_len += n;
 		tx->iov_off += n;
@@ -279,17 +287,24 @@ static bool fill_in_place(struct tx *tx, struct rte_mbuf *head, uint32_t len)
 
 /* ---- one frame ---- */
 
-/* Puts the checksum, or asks the port for it, and for segmentation. @sum: of the payload, if the port does not fill. */
-static inline void finish(struct tx *tx, struct rte_mbuf *m, uint8_t *tcp, uint32_t len, uint64_t sum)
+/*
+ * Puts the checksum, or asks the port for it, and for segmentation. @sum: of the payload, if the
+ * port does not fill.
+ */
+static inline void finish(
+		struct tx *tx, struct rte_mbuf *m, uint8_t *tcp, uint32_t len, uint64_t sum)
 {
 	uint32_t l4_bytes = tx->l4_bytes + len;
 	bool is_super = len > tx->seg->mss;
 	uint16_t field;
 
-	sum = cksum_add(cksum_pseudo(&tx->tuple->laddr, &tx->tuple->raddr, IPPROTO_TCP, is_super ? 0 : l4_bytes), sum, 0);
+	sum = cksum_add(cksum_pseudo(&tx->tuple->laddr, &tx->tuple->raddr, IPPROTO_TCP,
+					is_super ? 0 : l4_bytes),
+			sum, 0);
 	if (tx->port->caps & PORT_CAP_TX_CKSUM) {
 		field = cksum_fold(sum);
-		m->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM | (tx->is_v4 ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6);
+		m->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM |
+			       (tx->is_v4 ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6);
 		m->l2_len = ETHER_BYTES;
 		m->l3_len = tx->l3_bytes;
 		m->l4_len = tx->l4_bytes;
@@ -303,7 +318,10 @@ static inline void finish(struct tx *tx, struct rte_mbuf *m, uint8_t *tcp, uint3
 	memcpy(tcp + 16, &field, 2);
 }
 
-/* Builds and queues the frame of payload bytes [sent, sent + len). Return: false when buffers ended; nothing queued. */
+/*
+ * Builds and queues the frame of payload bytes [sent, sent + len). Return: false when buffers
+ * ended; nothing queued.
+ */
 static bool send_frame(struct tx *tx, uint32_t len)
 {
 	uint32_t hdr_bytes = ETHER_BYTES + tx->l3_bytes + tx->l4_bytes;
@@ -348,30 +366,45 @@ static uint32_t frame_unit(const struct port *port, uint32_t hdr_bytes, uint16_t
 
 uint32_t ip_tx_burst_bytes(const struct net *net, uint8_t port, uint16_t mss)
 {
-	uint32_t unit = frame_unit(net->port[port], ETHER_BYTES + IPV6_BYTES + TCP_HDR_BYTES + TCP_OPT_BYTES_MAX, mss);
+	uint32_t unit = frame_unit(net->port[port],
+			ETHER_BYTES + IPV6_BYTES + TCP_HDR_BYTES + TCP_OPT_BYTES_MAX, mss);
 
 	return unit > mss ? unit : mss * IP_TX_SOFT_SEGS_MAX;
 }
 
-int32_t ip_tx_tcp(struct net *net, const struct net_hop *hop, const struct ip_tuple *tuple, const struct tcp_txseg *seg,
-		const struct ip_tx_opt *opt, const struct net_iov *iov, uint32_t iov_n)
+int32_t ip_tx_tcp(struct net *net, const struct net_hop *hop, const struct ip_tuple *tuple,
+		const struct tcp_txseg *seg, const struct ip_tx_opt *opt, const struct net_iov *iov,
+		uint32_t iov_n)
 {
-	struct tx tx = {.net = net, .port = net->port[hop->port], .hop = hop, .tuple = tuple, .seg = seg,
-			.opt = opt, .is_v4 = ip_addr_is_v4(&tuple->raddr), .ttl = TTL_DEFAULT, .iov = iov, .iov_n = iov_n};
+	struct tx tx = {.net = net,
+			.port = net->port[hop->port],
+			.hop = hop,
+			.tuple = tuple,
+			.seg = seg,
+			.opt = opt,
+			.is_v4 = ip_addr_is_v4(&tuple->raddr),
+			.ttl = TTL_DEFAULT,
+			.iov = iov,
+			.iov_n = iov_n};
 	uint32_t frames = 0, wire_bytes;
 
 	tx.l3_bytes = tx.is_v4 ? IPV4_BYTES : IPV6_BYTES;
 	tx.l4_bytes = (uint16_t)(TCP_HDR_BYTES + seg->opt_len);
 	wire_bytes = tx.l3_bytes + tx.l4_bytes + RTE_MIN(seg->len, (uint32_t)seg->mss);
-	if (unlikely(seg->opt_len > TCP_OPT_BYTES_MAX || wire_bytes > hop->mtu || (seg->len > 0 && seg->mss == 0))) {
+	if (unlikely(seg->opt_len > TCP_OPT_BYTES_MAX || wire_bytes > hop->mtu ||
+			    (seg->len > 0 && seg->mss == 0))) {
 		net->stats.tx_too_long++;
 		return -1;
 	}
 	if (opt && opt->ttl)
 		tx.ttl = opt->ttl;
 	if (!tx.is_v4)
-		tx.flow_label = opt && opt->flow_label ? opt->flow_label & 0xfffff : flow_label(net, tuple);
-	tx.unit = seg->len <= seg->mss ? seg->len : frame_unit(tx.port, ETHER_BYTES + tx.l3_bytes + tx.l4_bytes, seg->mss);
+		tx.flow_label = opt && opt->flow_label ? opt->flow_label & 0xfffff
+						       : flow_label(net, tuple);
+	tx.unit = seg->len <= seg->mss
+				  ? seg->len
+				  : frame_unit(tx.port, ETHER_BYTES + tx.l3_bytes + tx.l4_bytes,
+						    seg->mss);
 
 	do {
 		uint32_t len = RTE_MIN(seg->len - tx.sent, tx.unit);

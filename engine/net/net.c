@@ -28,19 +28,20 @@ static uint32_t or_default(uint32_t v, uint32_t def)
 int net_init(struct net *net, const struct net_conf *conf, char *err, size_t err_len)
 {
 	struct route_conf rc = {
-		.addrs_max = or_default(conf->addrs_max, ADDRS_DEFAULT),
-		.routes_max = or_default(conf->routes_max, ROUTES_DEFAULT),
-		.neighs_max = or_default(conf->neighs_max, NEIGHS_DEFAULT),
-		.socket_id = conf->socket_id,
-		.port = net->port,
-		.ports_n = conf->ports_n,
+			.addrs_max = or_default(conf->addrs_max, ADDRS_DEFAULT),
+			.routes_max = or_default(conf->routes_max, ROUTES_DEFAULT),
+			.neighs_max = or_default(conf->neighs_max, NEIGHS_DEFAULT),
+			.socket_id = conf->socket_id,
+			.port = net->port,
+			.ports_n = conf->ports_n,
 	};
 	char seed[24];
 	uint32_t i;
 
 	memset(net, 0, sizeof(*net));
 	if (conf->ports_n > PORTS_MAX) {
-		snprintf(err, err_len, "%u ports: at most %u are supported", conf->ports_n, PORTS_MAX);
+		snprintf(err, err_len, "%u ports: at most %u are supported", conf->ports_n,
+				PORTS_MAX);
 		return -EINVAL;
 	}
 	net->ports_n = conf->ports_n;
@@ -54,14 +55,17 @@ int net_init(struct net *net, const struct net_conf *conf, char *err, size_t err
 	}
 	/* Two engines may live in one process: the address tells them apart. */
 	snprintf(seed, sizeof(seed), "%u_%llx", conf->core_idx, (unsigned long long)(uintptr_t)net);
-	if (punt_init(&net->punt, or_default(conf->punt_ring_n, PUNT_RING_DEFAULT), conf->socket_id, seed) != 0) {
-		snprintf(err, err_len, "no memory for the punt rings of core %u (entries=%u, power of two)",
+	if (punt_init(&net->punt, or_default(conf->punt_ring_n, PUNT_RING_DEFAULT), conf->socket_id,
+			    seed) != 0) {
+		snprintf(err, err_len,
+				"no memory for punt rings: core=%u entries=%u (power of two)",
 				conf->core_idx, or_default(conf->punt_ring_n, PUNT_RING_DEFAULT));
 		return -ENOMEM;
 	}
 	net->route = route_create(&rc, &net->stats);
 	if (!net->route) {
-		snprintf(err, err_len, "no memory for tables of core %u (addrs=%u routes=%u neighs=%u)",
+		snprintf(err, err_len,
+				"no memory for tables of core %u (addrs=%u routes=%u neighs=%u)",
 				conf->core_idx, rc.addrs_max, rc.routes_max, rc.neighs_max);
 		punt_fini(&net->punt);
 		return -ENOMEM;
@@ -85,6 +89,6 @@ void net_fini(struct net *net)
 uint64_t net_memory_bytes(const struct net *net)
 {
 	return sizeof(*net) + route_memory_bytes(net->route) +
-			rte_ring_get_memsize(rte_ring_get_size(net->punt.up)) +
-			rte_ring_get_memsize(rte_ring_get_size(net->punt.down));
+	       rte_ring_get_memsize(rte_ring_get_size(net->punt.up)) +
+	       rte_ring_get_memsize(rte_ring_get_size(net->punt.down));
 }

@@ -6,13 +6,13 @@
 
 static const char *const names[] = {
 #define X(name, text) #name,
-	NET_STATS_TABLE(X)
+		NET_STATS_TABLE(X)
 #undef X
 };
 
 static const char *const texts[] = {
 #define X(name, text) text,
-	NET_STATS_TABLE(X)
+		NET_STATS_TABLE(X)
 #undef X
 };
 

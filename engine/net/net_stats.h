@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Counters of the network room: exactly one per exit of a frame, so that their sum is the number of frames seen.
+ * Counters of the network room: exactly one per exit of a frame, so that their sum is the number of
+ * frames seen.
  *
- * Written by the owning core alone, readable by KA at any time (aligned 64-bit words). The text is what etactl prints.
+ * Written by the owning core alone, readable by KA at any time (aligned 64-bit words). The text is
+ * what etactl prints.
  */
 #ifndef ENGINE_NET_NET_STATS_H
 #define ENGINE_NET_NET_STATS_H
@@ -10,42 +12,42 @@
 #include <stdint.h>
 
 /*            name                    what it counts */
-#define NET_STATS_TABLE(X)                                                                         \
-	/* ip_rx: exactly one of these per frame */                                                \
-	X(rx_tcp,                 "TCP segments parsed and verified")                              \
-	X(rx_icmp_err,            "ICMP errors that quote a TCP segment")                          \
-	X(rx_fragment,            "IP fragments, handed to the kernel")                            \
-	X(rx_foreign_mac,         "frames for another station")                                    \
-	X(rx_foreign_ether,       "frames that are neither IPv4 nor IPv6, or carry a VLAN tag")    \
-	X(rx_foreign_proto,       "IP packets that are not TCP, and multicast")                    \
-	X(rx_ext_unknown,         "IPv6 packets with extension headers the engine leaves alone")   \
-	X(rx_drop_runt,           "frames shorter than their headers")                             \
-	X(rx_drop_chained,        "received frames in several segments")                           \
-	X(rx_drop_ip_hdr,         "IP headers with impossible version or length")                  \
-	X(rx_drop_ip_len,         "IP packets longer than their frame")                            \
-	X(rx_drop_ip_cksum,       "IPv4 header checksum errors")                                   \
-	X(rx_drop_martian,        "impossible source or destination address")                      \
-	X(rx_drop_ext,            "IPv6 extension header chains cut short or too long")            \
-	X(rx_drop_tcp_hdr,        "TCP headers with impossible length")                            \
-	X(rx_drop_tcp_cksum,      "TCP checksum errors")                                           \
-	X(rx_drop_icmp,           "malformed ICMP errors")                                         \
-	/* ip_tx */                                                                                \
-	X(tx_segs,                "wire segments sent (superframes count as what they become)")    \
-	X(tx_frames,              "frames handed to ports")                                        \
-	X(tx_no_mbuf,             "segments not sent: no free frame buffer")                       \
-	X(tx_too_long,            "segments not sent: larger than the port can carry")             \
-	/* route */                                                                                \
-	X(route_none,             "no route to destination")                                       \
-	X(route_elsewhere,        "destinations routed through interfaces without port")           \
-	X(neigh_pending,          "segments that met an unresolved neighbour")                     \
-	X(neigh_table_full,       "neighbours not wanted from the kernel: table full")             \
-	X(admin_table_full,       "addresses, routes or neighbours of the kernel that found no room") \
-	/* punt */                                                                                 \
-	X(punt_up,                "frames handed to the kernel")                                   \
-	X(punt_kernel_has_it,     "frames freed because the kernel received its own copy")         \
-	X(punt_drop_full,         "frames for the kernel dropped: ring full")                      \
-	X(punt_down,              "frames of the kernel sent")                                     \
-	X(punt_drop_port,         "frames of the kernel dropped: no such port, or too long")
+#define NET_STATS_TABLE(X)                                                                      \
+	/* ip_rx: exactly one of these per frame */                                             \
+	X(rx_tcp, "TCP segments parsed and verified")                                           \
+	X(rx_icmp_err, "ICMP errors that quote a TCP segment")                                  \
+	X(rx_fragment, "IP fragments, handed to the kernel")                                    \
+	X(rx_foreign_mac, "frames for another station")                                         \
+	X(rx_foreign_ether, "frames that are neither IPv4 nor IPv6, or carry a VLAN tag")       \
+	X(rx_foreign_proto, "IP packets that are not TCP, and multicast")                       \
+	X(rx_ext_unknown, "IPv6 packets with extension headers the engine leaves alone")        \
+	X(rx_drop_runt, "frames shorter than their headers")                                    \
+	X(rx_drop_chained, "received frames in several segments")                               \
+	X(rx_drop_ip_hdr, "IP headers with impossible version or length")                       \
+	X(rx_drop_ip_len, "IP packets longer than their frame")                                 \
+	X(rx_drop_ip_cksum, "IPv4 header checksum errors")                                      \
+	X(rx_drop_martian, "impossible source or destination address")                          \
+	X(rx_drop_ext, "IPv6 extension header chains cut short or too long")                    \
+	X(rx_drop_tcp_hdr, "TCP headers with impossible length")                                \
+	X(rx_drop_tcp_cksum, "TCP checksum errors")                                             \
+	X(rx_drop_icmp, "malformed ICMP errors")                                                \
+	/* ip_tx */                                                                             \
+	X(tx_segs, "wire segments sent (superframes count as what they become)")                \
+	X(tx_frames, "frames handed to ports")                                                  \
+	X(tx_no_mbuf, "segments not sent: no free frame buffer")                                \
+	X(tx_too_long, "segments not sent: larger than the port can carry")                     \
+	/* route */                                                                             \
+	X(route_none, "no route to destination")                                                \
+	X(route_elsewhere, "destinations routed through interfaces without port")               \
+	X(neigh_pending, "segments that met an unresolved neighbour")                           \
+	X(neigh_table_full, "neighbours not wanted from the kernel: table full")                \
+	X(admin_table_full, "addresses, routes or neighbours of the kernel that found no room") \
+	/* punt */                                                                              \
+	X(punt_up, "frames handed to the kernel")                                               \
+	X(punt_kernel_has_it, "frames freed because the kernel received its own copy")          \
+	X(punt_drop_full, "frames for the kernel dropped: ring full")                           \
+	X(punt_down, "frames of the kernel sent")                                               \
+	X(punt_drop_port, "frames of the kernel dropped: no such port, or too long")
 
 struct net_stats {
 #define X(name, text) uint64_t name;

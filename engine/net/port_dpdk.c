@@ -2,14 +2,18 @@
 /*
  * A port on any DPDK ethdev.
  *
- * The device is named by its devargs and probed here if EAL has not done so. What it offers is asked, never assumed: checksum offload, TSO and
- * multi-segment transmission become caps only where the device reports them. One receive and one transmit queue.
+ * The device is named by its devargs and probed here if EAL has not done so. What it offers is
+ * asked, never assumed: checksum offload, TSO and multi-segment transmission become caps only where
+ * the device reports them. One receive and one transmit queue.
  *
- * Traps that cost others days: net_af_packet lets a frame above its frame size vanish while counting it as sent, and stalls for seconds, so
- * lengths are compared before transmission; a device may deliver a frame in several segments (net_vhost with TSO), which is made one if it
- * fits its first mbuf, and counted as truncated if not; a device without IPv4 checksum field handling needs the field zero for TSO.
+ * Traps that cost others days: net_af_packet lets a frame above its frame size vanish while
+ * counting it as sent, and stalls for seconds, so lengths are compared before transmission; a
+ * device may deliver a frame in several segments (net_vhost with TSO), which is made one if it fits
+ * its first mbuf, and counted as truncated if not; a device without IPv4 checksum field handling
+ * needs the field zero for TSO.
  *
- * Limits: no LRO (it would need 64 KiB receive buffers or chains), no RSS, no receive interrupts: sleep_fd is -1.
+ * Limits: no LRO (it would need 64 KiB receive buffers or chains), no RSS, no receive interrupts:
+ * sleep_fd is -1.
  */
 #include "engine/net/port_priv.h"
 
@@ -33,9 +37,9 @@
 #define MBUFS_N 8192u
 #define MBUF_CACHE_N 256u
 #define DESC_N 1024u
-#define ETHER_BYTES_MAX 18u  /* with a VLAN tag */
+#define ETHER_BYTES_MAX 18u /* with a VLAN tag */
 #define MTU_DEFAULT 1500u
-#define MTU_MAX 9216u        /* jumbo frames; larger rooms would only waste memory */
+#define MTU_MAX 9216u                /* jumbo frames; larger rooms would only waste memory */
 #define AF_PACKET_OVERHEAD_BYTES 64u /* TPACKET2_HDRLEN, rounded up */
 #define AF_PACKET_FRAME_BYTES 2048u  /* its default framesz */
 #define TX_TRIES 8u
@@ -43,9 +47,9 @@
 
 struct port_dpdk {
 	struct port port;
-	uint16_t id;         /* ethdev */
-	bool prepare;        /* offloads are on: the driver wants tx_prepare */
-	bool was_probed;     /* by us: removed at close */
+	uint16_t id;     /* ethdev */
+	bool prepare;    /* offloads are on: the driver wants tx_prepare */
+	bool was_probed; /* by us: removed at close */
 };
 
 static inline struct port_dpdk *of(struct port *port)
@@ -55,7 +59,10 @@ static inline struct port_dpdk *of(struct port *port)
 
 /* ---- frames ---- */
 
-/* One segment, or nothing: several become one where there is room. Return: false when the frame had to be dropped. */
+/*
+ * One segment, or nothing: several become one where there is room. Return: false when the frame had
+ * to be dropped.
+ */
 static bool one_segment(struct port_dpdk *p, struct rte_mbuf *m)
 {
 	if (rte_pktmbuf_linearize(m) == 0)
@@ -180,11 +187,11 @@ static void dpdk_close(struct port *port)
 }
 
 static const struct port_ops dpdk_ops = {
-	.rx_burst = dpdk_rx_burst,
-	.tx_burst = dpdk_tx_burst,
-	.sleep_fd = dpdk_sleep_fd,
-	.close = dpdk_close,
-	.stats_update = dpdk_stats_update,
+		.rx_burst = dpdk_rx_burst,
+		.tx_burst = dpdk_tx_burst,
+		.sleep_fd = dpdk_sleep_fd,
+		.close = dpdk_close,
+		.stats_update = dpdk_stats_update,
 };
 
 /* ---- opening ---- */
@@ -204,7 +211,9 @@ static int find_device(struct port_dpdk *p, const char *args, char *err, size_t 
 		return 0;
 	rc = rte_dev_probe(args);
 	if (rc != 0) {
-		snprintf(err, err_len, "port 'dpdk:%s': DPDK cannot probe it (%s); check the driver name, its arguments and that the interface exists",
+		snprintf(err, err_len,
+				"port 'dpdk:%s': cannot be probed: %s; "
+				"check driver name, arguments and interface",
 				args, strerror(-rc));
 		return -1;
 	}
@@ -236,26 +245,30 @@ static bool is_af_packet(const struct rte_eth_dev_info *info)
 	return info->driver_name && strstr(info->driver_name, "af_packet") != NULL;
 }
 
-static uint16_t pick_mtu(const struct port_dpdk *p, const struct rte_eth_dev_info *info, const char *args)
+static uint16_t pick_mtu(
+		const struct port_dpdk *p, const struct rte_eth_dev_info *info, const char *args)
 {
 	uint16_t mtu = kernel_mtu(info->if_index), dev_mtu;
 	const char *framesz;
 	unsigned long frame_bytes = AF_PACKET_FRAME_BYTES;
 
 	if (mtu == 0)
-		mtu = rte_eth_dev_get_mtu(p->id, &dev_mtu) == 0 && dev_mtu > 0 ? dev_mtu : MTU_DEFAULT;
+		mtu = rte_eth_dev_get_mtu(p->id, &dev_mtu) == 0 && dev_mtu > 0 ? dev_mtu
+									       : MTU_DEFAULT;
 	if (is_af_packet(info)) {
 		framesz = strstr(args, "framesz=");
 		if (framesz)
 			frame_bytes = strtoul(framesz + 8, NULL, 10);
 		if (frame_bytes > AF_PACKET_OVERHEAD_BYTES + ETHER_BYTES_MAX)
-			mtu = (uint16_t)RTE_MIN((unsigned long)mtu, frame_bytes - AF_PACKET_OVERHEAD_BYTES - ETHER_BYTES_MAX);
+			mtu = (uint16_t)RTE_MIN((unsigned long)mtu,
+					frame_bytes - AF_PACKET_OVERHEAD_BYTES - ETHER_BYTES_MAX);
 	}
 	return RTE_MIN(mtu, (uint16_t)MTU_MAX);
 }
 
 /* Caps from what the device reports; the same bits are then switched on. */
-static uint64_t pick_tx_offloads(struct port_dpdk *p, const struct rte_eth_dev_info *info, uint32_t room_bytes)
+static uint64_t pick_tx_offloads(
+		struct port_dpdk *p, const struct rte_eth_dev_info *info, uint32_t room_bytes)
 {
 	uint64_t want = 0, have = info->tx_offload_capa;
 	uint32_t segs_max = info->tx_desc_lim.nb_seg_max;
@@ -265,46 +278,54 @@ static uint64_t pick_tx_offloads(struct port_dpdk *p, const struct rte_eth_dev_i
 		p->port.caps |= PORT_CAP_MULTI_SEG;
 	}
 	if (have & RTE_ETH_TX_OFFLOAD_TCP_CKSUM && have & RTE_ETH_TX_OFFLOAD_UDP_CKSUM) {
-		want |= RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM | (have & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM);
+		want |= RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM |
+			(have & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM);
 		p->port.caps |= PORT_CAP_TX_CKSUM;
 	}
-	if (have & RTE_ETH_TX_OFFLOAD_TCP_TSO && p->port.caps & PORT_CAP_MULTI_SEG && p->port.caps & PORT_CAP_TX_CKSUM) {
+	if (have & RTE_ETH_TX_OFFLOAD_TCP_TSO && p->port.caps & PORT_CAP_MULTI_SEG &&
+			p->port.caps & PORT_CAP_TX_CKSUM) {
 		want |= RTE_ETH_TX_OFFLOAD_TCP_TSO;
 		p->port.caps |= PORT_CAP_TSO;
 		p->port.tso_bytes_max = SUPERFRAME_BYTES_MAX;
 		if (segs_max > 1 && segs_max < UINT16_MAX)
-			p->port.tso_bytes_max = RTE_MIN(SUPERFRAME_BYTES_MAX, (segs_max - 1) * room_bytes);
+			p->port.tso_bytes_max =
+					RTE_MIN(SUPERFRAME_BYTES_MAX, (segs_max - 1) * room_bytes);
 	}
 	return want;
 }
 
-static int make_pool(struct port_dpdk *p, int socket_id, uint16_t room_bytes, char *err, size_t err_len)
+static int make_pool(
+		struct port_dpdk *p, int socket_id, uint16_t room_bytes, char *err, size_t err_len)
 {
 	char name[RTE_MEMPOOL_NAMESIZE];
 
 	snprintf(name, sizeof(name), "dpdk%u", p->id);
-	p->port.pool = rte_pktmbuf_pool_create(name, MBUFS_N, MBUF_CACHE_N, 0, RTE_PKTMBUF_HEADROOM + room_bytes, socket_id);
+	p->port.pool = rte_pktmbuf_pool_create(name, MBUFS_N, MBUF_CACHE_N, 0,
+			RTE_PKTMBUF_HEADROOM + room_bytes, socket_id);
 	if (p->port.pool)
 		return 0;
-	snprintf(err, err_len, "no memory for %u frame buffers of %u bytes (%s): give EAL more with -m or hugepages",
+	snprintf(err, err_len, "no memory for %u frame buffers of %u bytes (%s): give EAL more",
 			MBUFS_N, room_bytes, rte_strerror(rte_errno));
 	return -1;
 }
 
 /* Return: 0, or a negative errno of the step named in @step. */
-static int configure(struct port_dpdk *p, const struct rte_eth_dev_info *info, int socket_id, uint32_t room_bytes, const char **step)
+static int configure(struct port_dpdk *p, const struct rte_eth_dev_info *info, int socket_id,
+		uint32_t room_bytes, const char **step)
 {
 	struct rte_eth_conf conf = {0};
 	uint16_t rx_n = DESC_N, tx_n = DESC_N;
 	int rc;
 
-	conf.rxmode.offloads = info->rx_offload_capa & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
+	conf.rxmode.offloads = info->rx_offload_capa &
+			       (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
 	conf.txmode.offloads = pick_tx_offloads(p, info, room_bytes);
 	p->prepare = (p->port.caps & PORT_CAP_TX_CKSUM) != 0;
 	conf.rxmode.mtu = RTE_MIN(p->port.mtu_max, info->max_mtu ? info->max_mtu : p->port.mtu_max);
 	*step = "configure";
 	rc = rte_eth_dev_configure(p->id, 1, 1, &conf);
-	if (rc < 0 && conf.rxmode.mtu != MTU_DEFAULT) { /* some drivers carry jumbo frames and refuse the setting */
+	/* some drivers carry jumbo frames and refuse the setting */
+	if (rc < 0 && conf.rxmode.mtu != MTU_DEFAULT) {
 		conf.rxmode.mtu = MTU_DEFAULT;
 		rc = rte_eth_dev_configure(p->id, 1, 1, &conf);
 	}
@@ -326,14 +347,18 @@ static int configure(struct port_dpdk *p, const struct rte_eth_dev_info *info, i
 	return rte_eth_dev_start(p->id);
 }
 
-/* The kernel behind the TAP joins groups (IPv6 neighbour discovery) that the device must not filter out. */
+/*
+ * The kernel behind the TAP joins groups (IPv6 neighbour discovery) that the device must not filter
+ * out.
+ */
 static void open_filters(uint16_t id)
 {
 	if (rte_eth_allmulticast_enable(id) != 0)
 		(void)rte_eth_promiscuous_enable(id);
 }
 
-static int start_device(struct port_dpdk *p, const char *args, int socket_id, char *err, size_t err_len)
+static int start_device(
+		struct port_dpdk *p, const char *args, int socket_id, char *err, size_t err_len)
 {
 	struct rte_eth_dev_info info;
 	struct rte_ether_addr mac;
@@ -347,7 +372,8 @@ static int start_device(struct port_dpdk *p, const char *args, int socket_id, ch
 		p->port.mtu = p->port.mtu_max;
 		p->port.ifindex = (int)info.if_index;
 		p->port.kernel_shared = is_af_packet(&info);
-		room_bytes = (uint16_t)RTE_MAX(2048u, RTE_ALIGN_CEIL(p->port.mtu_max + ETHER_BYTES_MAX, 64u));
+		room_bytes = (uint16_t)RTE_MAX(
+				2048u, RTE_ALIGN_CEIL(p->port.mtu_max + ETHER_BYTES_MAX, 64u));
 		if (make_pool(p, socket_id, room_bytes, err, err_len) != 0)
 			return -1;
 		rc = configure(p, &info, socket_id, room_bytes, &step);
@@ -359,7 +385,8 @@ static int start_device(struct port_dpdk *p, const char *args, int socket_id, ch
 	open_filters(p->id);
 	if (rte_eth_macaddr_get(p->id, &mac) == 0)
 		memcpy(p->port.mac, mac.addr_bytes, sizeof(p->port.mac));
-	p->port.link_up = rte_eth_link_get_nowait(p->id, &link) != 0 || link.link_status == RTE_ETH_LINK_UP;
+	p->port.link_up = rte_eth_link_get_nowait(p->id, &link) != 0 ||
+			  link.link_status == RTE_ETH_LINK_UP;
 	return 0;
 }
 
@@ -373,7 +400,8 @@ struct port *port_dpdk_open(const char *args, int socket_id, char *err, size_t e
 	}
 	p->port.ops = &dpdk_ops;
 	p->id = RTE_MAX_ETHPORTS;
-	if (find_device(p, args, err, err_len) == 0 && start_device(p, args, socket_id, err, err_len) == 0)
+	if (find_device(p, args, err, err_len) == 0 &&
+			start_device(p, args, socket_id, err, err_len) == 0)
 		return &p->port;
 	dpdk_close(&p->port);
 	return NULL;

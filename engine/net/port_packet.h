@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The kernel interface behind a packet port: everything that is set once at open and put back at close.
+ * The kernel interface behind a packet port: everything that is set once at open and put back at
+ * close.
  */
 #ifndef ENGINE_NET_PORT_PACKET_H
 #define ENGINE_NET_PORT_PACKET_H
@@ -14,7 +15,7 @@
 /* From the port's name: packet:<ifname>[,own][,nogro][,big=N][,small=N] */
 struct packet_conf {
 	char ifname[16];
-	bool is_own;      /* "own": the kernel does not use the device; it gets everything the engine does not take (TAP mode) */
+	bool is_own;      /* "own": the kernel does not use the device (TAP mode) */
 	bool keep_gro;    /* "nogro": leave the device's GRO setting alone */
 	uint32_t big_n;   /* receive buffers of 64 KiB */
 	uint32_t small_n; /* transmit buffers of 2 KiB */
@@ -31,10 +32,15 @@ struct packet_dev {
 /* Return: 0, or -1 with @err said. */
 int packet_conf_parse(const char *args, struct packet_conf *conf, char *err, size_t err_len);
 /* Ask the kernel about the interface; turn GRO on. Return: 0, or -1 with @err said. */
-int packet_dev_open(const struct packet_conf *conf, struct packet_dev *dev, char *err, size_t err_len);
+int packet_dev_open(
+		const struct packet_conf *conf, struct packet_dev *dev, char *err, size_t err_len);
 /* Put GRO back. */
 void packet_dev_close(const struct packet_conf *conf, const struct packet_dev *dev);
-/* A socket that receives what the port wants and sends with virtio_net_hdr. Return: descriptor, or -1 with @err said. */
-int packet_socket_open(const struct packet_conf *conf, const struct packet_dev *dev, char *err, size_t err_len);
+/*
+ * A socket that receives what the port wants and sends with virtio_net_hdr. Return: descriptor, or
+ * -1 with @err said.
+ */
+int packet_socket_open(const struct packet_conf *conf, const struct packet_dev *dev, char *err,
+		size_t err_len);
 
 #endif

@@ -2,13 +2,15 @@
 /*
  * The kernel interface behind a packet port.
  *
- * GRO at our end makes superframes of what a sender without GSO sends, and is the largest single gain (5.6 times). It is on by default on
- * hardware and off on veth; we turn it on where it is off, also on a device the kernel shares, which gains from it too, and turn it
- * off again at close. A daemon that is killed leaves it on: harmless, and `ethtool -K DEV gro off` undoes it.
+ * GRO at our end makes superframes of what a sender without GSO sends, and is the largest single
+ * gain (5.6 times). It is on by default on hardware and off on veth; we turn it on where it is off,
+ * also on a device the kernel shares, which gains from it too, and turn it off again at close. A
+ * daemon that is killed leaves it on: harmless, and `ethtool -K DEV gro off` undoes it.
  *
- * On a shared device the socket filter lets only TCP to this host, ICMP and what may hide TCP pass: the kernel has its own copy of the
- * rest, and a VLAN frame, from which the kernel has removed the tag, cannot be mistaken for one of ours. On a device of our own
- * everything passes, and the tag is put back by the port.
+ * On a shared device the socket filter lets only TCP to this host, ICMP and what may hide TCP pass:
+ * the kernel has its own copy of the rest, and a VLAN frame, from which the kernel has removed the
+ * tag, cannot be mistaken for one of ours. On a device of our own everything passes, and the tag is
+ * put back by the port.
  *
  * packet(7), bpf(4), <linux/ethtool.h>.
  */
@@ -89,7 +91,9 @@ int packet_conf_parse(const char *args, struct packet_conf *conf, char *err, siz
 	while ((word = strsep(&rest, ",")) != NULL) {
 		if (option(word, conf))
 			continue;
-		snprintf(err, err_len, "port 'packet:%s': '%s' is not one of own, nogro, big=N, small=N (N from %u to %u)",
+		snprintf(err, err_len,
+				"port 'packet:%s': '%s' is not one of own, nogro, big=N, small=N "
+				"(N from %u to %u)",
 				args, word, BUFS_MIN, BUFS_MAX);
 		return -1;
 	}
@@ -137,7 +141,8 @@ static const char *ask(int fd, const struct packet_conf *conf, struct packet_dev
 	return NULL;
 }
 
-int packet_dev_open(const struct packet_conf *conf, struct packet_dev *dev, char *err, size_t err_len)
+int packet_dev_open(
+		const struct packet_conf *conf, struct packet_dev *dev, char *err, size_t err_len)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	const char *failed = "open a socket for";
@@ -146,7 +151,8 @@ int packet_dev_open(const struct packet_conf *conf, struct packet_dev *dev, char
 	if (fd >= 0)
 		failed = ask(fd, conf, dev);
 	if (failed) {
-		snprintf(err, err_len, "port 'packet:%s': cannot %s the interface: %s", conf->ifname, failed, strerror(errno));
+		snprintf(err, err_len, "port 'packet:%s': cannot %s the interface: %s",
+				conf->ifname, failed, strerror(errno));
 		if (fd >= 0)
 			close(fd);
 		return -1;
@@ -180,26 +186,26 @@ static int set_filter(int fd, bool is_own)
 {
 	/* jump distances count from the next instruction; 18 = accept, 19 = drop */
 	struct sock_filter shared[] = {
-		/*  0 */ LOAD(BPF_W, SKF_AD_OFF + SKF_AD_PKTTYPE),
-		/*  1 */ J(BPF_JEQ, PACKET_HOST, 0, 17),
-		/*  2 */ LOAD(BPF_H, SKF_AD_OFF + SKF_AD_VLAN_TAG),
-		/*  3 */ J(BPF_JSET, 0x0fff, 15, 0),
-		/*  4 */ LOAD(BPF_H, 12),
-		/*  5 */ J(BPF_JEQ, ETH_P_IP, 0, 3),
-		/*  6 */ LOAD(BPF_B, 23),
-		/*  7 */ J(BPF_JEQ, IPPROTO_TCP, 10, 0),
-		/*  8 */ J(BPF_JEQ, IPPROTO_ICMP, 9, 10),
-		/*  9 */ J(BPF_JEQ, ETH_P_IPV6, 0, 9),
-		/* 10 */ LOAD(BPF_B, 20),
-		/* 11 */ J(BPF_JEQ, IPPROTO_TCP, 6, 0),
-		/* 12 */ J(BPF_JEQ, IPPROTO_ICMPV6, 5, 0),
-		/* 13 */ J(BPF_JEQ, IPPROTO_HOPOPTS, 4, 0),
-		/* 14 */ J(BPF_JEQ, IPPROTO_ROUTING, 3, 0),
-		/* 15 */ J(BPF_JEQ, IPPROTO_FRAGMENT, 2, 0),
-		/* 16 */ J(BPF_JEQ, IPPROTO_DSTOPTS, 1, 0),
-		/* 17 */ J(BPF_JA, 1, 0, 0),
-		/* 18 */ BPF_STMT(BPF_RET | BPF_K, ACCEPT),
-		/* 19 */ BPF_STMT(BPF_RET | BPF_K, 0),
+			/*  0 */ LOAD(BPF_W, SKF_AD_OFF + SKF_AD_PKTTYPE),
+			/*  1 */ J(BPF_JEQ, PACKET_HOST, 0, 17),
+			/*  2 */ LOAD(BPF_H, SKF_AD_OFF + SKF_AD_VLAN_TAG),
+			/*  3 */ J(BPF_JSET, 0x0fff, 15, 0),
+			/*  4 */ LOAD(BPF_H, 12),
+			/*  5 */ J(BPF_JEQ, ETH_P_IP, 0, 3),
+			/*  6 */ LOAD(BPF_B, 23),
+			/*  7 */ J(BPF_JEQ, IPPROTO_TCP, 10, 0),
+			/*  8 */ J(BPF_JEQ, IPPROTO_ICMP, 9, 10),
+			/*  9 */ J(BPF_JEQ, ETH_P_IPV6, 0, 9),
+			/* 10 */ LOAD(BPF_B, 20),
+			/* 11 */ J(BPF_JEQ, IPPROTO_TCP, 6, 0),
+			/* 12 */ J(BPF_JEQ, IPPROTO_ICMPV6, 5, 0),
+			/* 13 */ J(BPF_JEQ, IPPROTO_HOPOPTS, 4, 0),
+			/* 14 */ J(BPF_JEQ, IPPROTO_ROUTING, 3, 0),
+			/* 15 */ J(BPF_JEQ, IPPROTO_FRAGMENT, 2, 0),
+			/* 16 */ J(BPF_JEQ, IPPROTO_DSTOPTS, 1, 0),
+			/* 17 */ J(BPF_JA, 1, 0, 0),
+			/* 18 */ BPF_STMT(BPF_RET | BPF_K, ACCEPT),
+			/* 19 */ BPF_STMT(BPF_RET | BPF_K, 0),
 	};
 	struct sock_fprog prog = {.len = RTE_DIM(shared), .filter = shared};
 
@@ -228,10 +234,15 @@ static int set_promiscuous(int fd, int ifindex)
 	return setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &req, sizeof(req));
 }
 
-/* Everything is set before the socket is bound: not one frame comes unfiltered. Return: what failed, or NULL. */
+/*
+ * Everything is set before the socket is bound: not one frame comes unfiltered. Return: what
+ * failed, or NULL.
+ */
 static const char *set_up(int fd, const struct packet_conf *conf, const struct packet_dev *dev)
 {
-	struct sockaddr_ll sll = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = dev->ifindex};
+	struct sockaddr_ll sll = {.sll_family = AF_PACKET,
+			.sll_protocol = htons(ETH_P_ALL),
+			.sll_ifindex = dev->ifindex};
 
 	if (set_int(fd, SOL_PACKET, PACKET_VNET_HDR, 1) != 0)
 		return "PACKET_VNET_HDR";
@@ -249,20 +260,24 @@ static const char *set_up(int fd, const struct packet_conf *conf, const struct p
 	return NULL;
 }
 
-int packet_socket_open(const struct packet_conf *conf, const struct packet_dev *dev, char *err, size_t err_len)
+int packet_socket_open(const struct packet_conf *conf, const struct packet_dev *dev, char *err,
+		size_t err_len)
 {
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	const char *failed;
 
 	if (fd < 0) {
-		snprintf(err, err_len, "port 'packet:%s': cannot open a packet socket: %s; run as root or with CAP_NET_RAW",
+		snprintf(err, err_len,
+				"port 'packet:%s': cannot open a packet socket: %s; "
+				"run as root or with CAP_NET_RAW",
 				conf->ifname, strerror(errno));
 		return -1;
 	}
 	failed = set_up(fd, conf, dev);
 	if (!failed)
 		return fd;
-	snprintf(err, err_len, "port 'packet:%s': %s failed: %s", conf->ifname, failed, strerror(errno));
+	snprintf(err, err_len, "port 'packet:%s': %s failed: %s", conf->ifname, failed,
+			strerror(errno));
 	close(fd);
 	return -1;
 }

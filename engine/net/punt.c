@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The raw packet path between an engine core and KA: two rings of mbuf pointers, single producer and single consumer each.
+ * The raw packet path between an engine core and KA: two rings of mbuf pointers, single producer
+ * and single consumer each.
  */
 #include "engine/net/punt.h"
 
@@ -76,7 +77,9 @@ bool punt_was_up(struct net *net)
 	return was;
 }
 
-/* May the port carry this frame? Superframes were checked against its capabilities by vnet_to_tx(). */
+/*
+ * May the port carry this frame? Superframes were checked against its capabilities by vnet_to_tx().
+ */
 static bool fits(const struct port *port, const struct rte_mbuf *m)
 {
 	if (m->nb_segs > 1 && !(port->caps & PORT_CAP_MULTI_SEG))

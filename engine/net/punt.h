@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The raw packet path: frames the engine does not own go to the kernel, the kernel's frames go to the port.
+ * The raw packet path: frames the engine does not own go to the kernel, the kernel's frames go to
+ * the port.
  *
- * Up: a ring of mbufs that KA empties into the port's TAP (mbuf->port = engine port index). On a port that shares its device with the
- * kernel, the kernel has received its own copy of everything but what KA's filter hides from it: only the hidden ones travel
- * (PUNT_OWNED). Down: a ring of mbufs from KA, sent as they are. A full ring drops and counts; a slow kernel never slows the engine.
- * The up ring is small against the ports' buffers, so that punted frames cannot starve reception.
+ * Up: a ring of mbufs that KA empties into the port's TAP (mbuf->port = engine port index). On a
+ * port that shares its device with the kernel, the kernel has received its own copy of everything
+ * but what KA's filter hides from it: only the hidden ones travel (PUNT_OWNED). Down: a ring of
+ * mbufs from KA, sent as they are. A full ring drops and counts; a slow kernel never slows the
+ * engine. The up ring is small against the ports' buffers, so that punted frames cannot starve
+ * reception.
  *
- * A frame up carries what the port knew of it: RTE_MBUF_F_RX_L4_CKSUM_NONE = checksum not filled in but the bytes are good;
- * RTE_MBUF_F_RX_LRO + tso_segsz = superframe. vnet.h turns both into a virtio_net_hdr for the TAP, and back.
+ * A frame up carries what the port knew of it: RTE_MBUF_F_RX_L4_CKSUM_NONE = checksum not filled in
+ * but the bytes are good; RTE_MBUF_F_RX_LRO + tso_segsz = superframe. vnet.h turns both into a
+ * virtio_net_hdr for the TAP, and back.
  */
 #ifndef ENGINE_NET_PUNT_H
 #define ENGINE_NET_PUNT_H
@@ -25,8 +29,8 @@
 struct net;
 
 enum punt_why {
-	PUNT_FOREIGN, /* not TCP, not to us, a fragment...: the kernel has its copy if the device is shared */
-	PUNT_OWNED,   /* hidden from the kernel by our filter (owned port, tuple or range): always handed up */
+	PUNT_FOREIGN, /* not ours: the kernel has its copy if it shares the device */
+	PUNT_OWNED,   /* hidden from the kernel by our filter: always handed up */
 };
 
 #define PUNT_DOWN_BURST 32u
@@ -44,10 +48,16 @@ void punt_fini(struct punt *punt);
 /* Always consumes @m; counts one punt_* counter. Context: hot, core. */
 void punt_frame(struct net *net, struct port *port, struct rte_mbuf *m, enum punt_why why);
 
-/* Has a frame been handed up since the last call? The core then notifies KA once per turn. Context: hot, core. */
+/*
+ * Has a frame been handed up since the last call? The core then notifies KA once per turn. Context:
+ * hot, core.
+ */
 bool punt_was_up(struct net *net);
 
-/* Move at most PUNT_DOWN_BURST injected frames to their ports' batches. Return: frames taken. Context: hot, core. */
+/*
+ * Move at most PUNT_DOWN_BURST injected frames to their ports' batches. Return: frames taken.
+ * Context: hot, core.
+ */
 uint32_t punt_down(struct net *net);
 
 #endif

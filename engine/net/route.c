@@ -2,10 +2,11 @@
 /*
  * Addresses and routes, and the answer to "where does this packet go".
  *
- * IPv4 lives in the same tables as IPv6, as ::ffff:0:0/96 and longer; the lengths in use are kept per family, so that an IPv6 default route
- * never matches an IPv4 destination.
+ * IPv4 lives in the same tables as IPv6, as ::ffff:0:0/96 and longer; the lengths in use are kept
+ * per family, so that an IPv6 default route never matches an IPv4 destination.
  *
- * Limits: link-local IPv6 destinations have no scope id here: with several ports the route of lowest metric decides.
+ * Limits: link-local IPv6 destinations have no scope id here: with several ports the route of
+ * lowest metric decides.
  *
  * RFC 1122 3.3.1, RFC 6724 5, RFC 4632 5.1 (longest match).
  */
@@ -35,7 +36,8 @@ static void *take(struct route *rt, size_t n, size_t size)
 
 struct route *route_create(const struct route_conf *conf, struct net_stats *stats)
 {
-	struct route *rt = rte_zmalloc_socket("route", sizeof(*rt), RTE_CACHE_LINE_SIZE, conf->socket_id);
+	struct route *rt = rte_zmalloc_socket(
+			"route", sizeof(*rt), RTE_CACHE_LINE_SIZE, conf->socket_id);
 	uint32_t i;
 
 	if (!rt)
@@ -53,7 +55,8 @@ struct route *route_create(const struct route_conf *conf, struct net_stats *stat
 	rt->neigh = take(rt, conf->neighs_max, sizeof(*rt->neigh));
 	rt->neigh_bucket = take(rt, rt->neigh_mask + 1, sizeof(*rt->neigh_bucket));
 	rt->notice = take(rt, conf->neighs_max, sizeof(*rt->notice));
-	if (!rt->addr || !rt->entry || !rt->route_bucket || !rt->neigh || !rt->neigh_bucket || !rt->notice) {
+	if (!rt->addr || !rt->entry || !rt->route_bucket || !rt->neigh || !rt->neigh_bucket ||
+			!rt->notice) {
 		route_destroy(rt);
 		return NULL;
 	}
@@ -107,12 +110,15 @@ static uint32_t bucket_of(const struct route *rt, const struct ip_addr *prefix, 
 	return rte_jhash_32b(prefix->w_be, 4, rt->seed + prefix_len) & rt->route_mask;
 }
 
-static bool is_of_prefix(const struct route_entry *e, const struct ip_addr *prefix, uint32_t prefix_len)
+static bool is_of_prefix(
+		const struct route_entry *e, const struct ip_addr *prefix, uint32_t prefix_len)
 {
 	return e->prefix_len == prefix_len && ip_addr_equal(&e->dst, prefix);
 }
 
-/* Return: the route of the longest prefix that holds @dst, the lowest metric of its kind; or NULL. */
+/*
+ * Return: the route of the longest prefix that holds @dst, the lowest metric of its kind; or NULL.
+ */
 static const struct route_entry *lookup(const struct route *rt, const struct ip_addr *dst)
 {
 	const struct route_lens *lens = &rt->lens[ip_addr_is_v4(dst)];
@@ -121,7 +127,8 @@ static const struct route_entry *lookup(const struct route *rt, const struct ip_
 	for (l = 0; l < lens->n; l++) {
 		struct ip_addr prefix = masked(dst, lens->len[l]);
 
-		for (i = rt->route_bucket[bucket_of(rt, &prefix, lens->len[l])]; i != ROUTE_NIL; i = rt->entry[i].next)
+		for (i = rt->route_bucket[bucket_of(rt, &prefix, lens->len[l])]; i != ROUTE_NIL;
+				i = rt->entry[i].next)
 			if (is_of_prefix(&rt->entry[i], &prefix, lens->len[l]))
 				return &rt->entry[i];
 	}
@@ -160,7 +167,9 @@ static enum eta_status addr_admin(struct route *rt, const struct eta_admin_msg *
 	uint32_t i;
 
 	memcpy(addr.b, msg->addr.addr, sizeof(addr.b));
-	if (ip_addr_is_any(&addr) || !mapped_prefix(&addr, ip_addr_is_v4(&addr), msg->addr.prefix_len, &prefix_len) ||
+	if (ip_addr_is_any(&addr) ||
+			!mapped_prefix(&addr, ip_addr_is_v4(&addr), msg->addr.prefix_len,
+					&prefix_len) ||
 			(msg->addr.port >= rt->conf.ports_n && !msg->addr.is_loopback))
 		return ETA_STATUS_INVALID;
 	for (i = 0; i < rt->conf.addrs_max; i++) {
@@ -182,8 +191,11 @@ static enum eta_status addr_admin(struct route *rt, const struct eta_admin_msg *
 		rt->stats->admin_table_full++;
 		return ETA_STATUS_NO_MEMORY;
 	}
-	*free_slot = (struct route_addr){.addr = addr, .prefix_len = prefix_len, .port = msg->addr.port,
-			.is_used = true, .is_loopback = msg->addr.is_loopback};
+	*free_slot = (struct route_addr){.addr = addr,
+			.prefix_len = prefix_len,
+			.port = msg->addr.port,
+			.is_used = true,
+			.is_loopback = msg->addr.is_loopback};
 	rt->loopback_n += free_slot->is_loopback;
 	rt->addr_used_max = RTE_MAX(rt->addr_used_max, (uint32_t)(free_slot - rt->addr) + 1);
 	route_changed(rt);
@@ -192,8 +204,9 @@ static enum eta_status addr_admin(struct route *rt, const struct eta_admin_msg *
 
 static bool is_same_route(const struct route_entry *a, const struct route_entry *b)
 {
-	return is_of_prefix(a, &b->dst, b->prefix_len) && a->metric == b->metric && a->port == b->port &&
-			a->is_elsewhere == b->is_elsewhere && ip_addr_equal(&a->gw, &b->gw);
+	return is_of_prefix(a, &b->dst, b->prefix_len) && a->metric == b->metric &&
+	       a->port == b->port && a->is_elsewhere == b->is_elsewhere &&
+	       ip_addr_equal(&a->gw, &b->gw);
 }
 
 /* Puts @e behind those of its bucket with a metric not above its own. */
@@ -250,7 +263,9 @@ static enum eta_status entry_set(struct route *rt, const struct route_entry *e, 
 
 static enum eta_status entry_admin(struct route *rt, const struct eta_admin_msg *msg)
 {
-	struct route_entry e = {.metric = msg->route.metric, .mtu = msg->route.mtu, .port = msg->route.port,
+	struct route_entry e = {.metric = msg->route.metric,
+			.mtu = msg->route.mtu,
+			.port = msg->route.port,
 			.is_elsewhere = msg->route.is_elsewhere != 0};
 	struct ip_addr dst;
 	bool is_v4 = msg->route.is_v4 != 0;
@@ -333,18 +348,21 @@ static bool is_subnet_broadcast(const struct route *rt, const struct ip_addr *ds
 		const struct route_addr *a = &rt->addr[i];
 		uint32_t host;
 
-		if (!a->is_used || !ip_addr_is_v4(&a->addr) || a->prefix_len > ROUTE_PREFIX_V4 + 30 ||
+		if (!a->is_used || !ip_addr_is_v4(&a->addr) ||
+				a->prefix_len > ROUTE_PREFIX_V4 + 30 ||
 				a->prefix_len == ROUTE_PREFIX_V4)
 			continue;
 		host = UINT32_MAX >> (a->prefix_len - ROUTE_PREFIX_V4);
-		if ((ntohl(dst->w_be[3]) | host) == (ntohl(a->addr.w_be[3]) | host) && (ntohl(dst->w_be[3]) & host) == host)
+		if ((ntohl(dst->w_be[3]) | host) == (ntohl(a->addr.w_be[3]) | host) &&
+				(ntohl(dst->w_be[3]) & host) == host)
 			return true;
 	}
 	return false;
 }
 
 /* All but the neighbour. */
-static enum route_result find(const struct route *rt, const struct ip_addr *dst, const struct route_entry **e)
+static enum route_result find(
+		const struct route *rt, const struct ip_addr *dst, const struct route_entry **e)
 {
 	*e = NULL;
 	if (!is_unicast(dst))
@@ -394,7 +412,8 @@ static void hop_neigh(const struct route *rt, uint32_t n_idx, struct net_hop *ho
 	hop->epoch = rt->epoch;
 }
 
-enum route_result route_resolve(struct route *rt, const struct ip_addr *dst, uint64_t now_us, struct net_hop *hop)
+enum route_result route_resolve(
+		struct route *rt, const struct ip_addr *dst, uint64_t now_us, struct net_hop *hop)
 {
 	const struct route_entry *e;
 	enum route_result result = find(rt, dst, &e);
@@ -412,8 +431,8 @@ enum route_result route_resolve(struct route *rt, const struct ip_addr *dst, uin
 	return result;
 }
 
-enum route_result route_resolve_reply(struct route *rt, const struct ip_addr *dst, uint8_t port, const uint8_t smac[6],
-		uint64_t now_us, struct net_hop *hop)
+enum route_result route_resolve_reply(struct route *rt, const struct ip_addr *dst, uint8_t port,
+		const uint8_t smac[6], uint64_t now_us, struct net_hop *hop)
 {
 	const struct route_entry *e;
 	enum route_result result = find(rt, dst, &e);
@@ -452,7 +471,8 @@ static bool is_link_local(const struct ip_addr *a)
 	return a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
 }
 
-enum route_result route_source(const struct route *rt, const struct ip_addr *dst, struct ip_addr *src)
+enum route_result route_source(
+		const struct route *rt, const struct ip_addr *dst, struct ip_addr *src)
 {
 	const struct route_entry *e;
 	enum route_result result = find(rt, dst, &e);
@@ -469,14 +489,19 @@ enum route_result route_source(const struct route *rt, const struct ip_addr *dst
 	}
 	for (i = 0; i < rt->addr_used_max; i++) {
 		const struct route_addr *a = &rt->addr[i];
-		const struct ip_addr *towards = ip_addr_is_v4(dst) && !ip_addr_is_any(&e->gw) ? &e->gw : dst;
+		const struct ip_addr *towards =
+				ip_addr_is_v4(dst) && !ip_addr_is_any(&e->gw) ? &e->gw : dst;
 		int score;
 
-		if (!a->is_used || a->is_loopback || a->port != e->port || ip_addr_is_v4(&a->addr) != ip_addr_is_v4(dst))
+		if (!a->is_used || a->is_loopback || a->port != e->port ||
+				ip_addr_is_v4(&a->addr) != ip_addr_is_v4(dst))
 			continue;
-		/* RFC 6724 rule 2: the scope that fits; then rule 8. IPv4: the subnet of the gateway, as the kernel does. */
+		/*
+		 * RFC 6724 rule 2: the scope that fits; then rule 8. IPv4: the subnet of the
+		 * gateway, as the kernel does.
+		 */
 		score = (is_link_local(&a->addr) == is_link_local(dst) ? 256 : 0) +
-				(int)RTE_MIN(common_bits(&a->addr, towards), (uint32_t)a->prefix_len);
+			(int)RTE_MIN(common_bits(&a->addr, towards), (uint32_t)a->prefix_len);
 		if (!ip_addr_is_v4(dst) && is_link_local(&a->addr) && !is_link_local(dst))
 			continue;
 		if (score > best) {

@@ -8,10 +8,12 @@
  *                     v                                        v
  *                   FAILED -- 1 s, resolve --> WANTED        FAILED
  *
- * OLD keeps a connection going while the kernel, which collects stale entries, looks again. What KA must be told is a level in the entry, and
- * the entry stands at most once in the ring of notices; so the ring, as long as the table, cannot overflow.
+ * OLD keeps a connection going while the kernel, which collects stale entries, looks again. What KA
+ * must be told is a level in the entry, and the entry stands at most once in the ring of notices;
+ * so the ring, as long as the table, cannot overflow.
  *
- * RFC 4861 7.3.3 (reachability confirmation by upper layers), RFC 6583 (neighbour cache exhaustion).
+ * RFC 4861 7.3.3 (reachability confirmation by upper layers), RFC 6583 (neighbour cache
+ * exhaustion).
  */
 #include "engine/net/route.h"
 
@@ -43,7 +45,8 @@ uint32_t neigh_find(const struct route *rt, const struct ip_addr *addr, uint8_t 
 {
 	uint32_t i = rt->neigh_bucket[bucket_of(rt, addr, port)];
 
-	while (i != ROUTE_NIL && !(rt->neigh[i].port == port && ip_addr_equal(&rt->neigh[i].addr, addr)))
+	while (i != ROUTE_NIL &&
+			!(rt->neigh[i].port == port && ip_addr_equal(&rt->neigh[i].addr, addr)))
 		i = rt->neigh[i].next;
 	return i;
 }
@@ -65,7 +68,8 @@ static void owe(struct route *rt, struct route_neigh *n)
 	if (n->is_queued)
 		return;
 	n->is_queued = true;
-	rt->notice[(rt->notice_head + rt->notice_n) % rt->conf.neighs_max] = (uint32_t)(n - rt->neigh);
+	rt->notice[(rt->notice_head + rt->notice_n) % rt->conf.neighs_max] =
+			(uint32_t)(n - rt->neigh);
 	rt->notice_n++;
 }
 
@@ -91,7 +95,10 @@ static void unlink_free(struct route *rt, uint32_t idx)
 	rt->neigh_free = idx;
 }
 
-/* Frees an unresolved entry that has had its second, or any unresolved one if @hard. Return: whether one was freed. */
+/*
+ * Frees an unresolved entry that has had its second, or any unresolved one if @hard. Return:
+ * whether one was freed.
+ */
 static bool make_room(struct route *rt, uint64_t now_us, bool hard)
 {
 	uint32_t steps = hard ? rt->conf.neighs_max : RTE_MIN(HAND_STEPS, rt->conf.neighs_max);
@@ -109,8 +116,12 @@ static bool make_room(struct route *rt, uint64_t now_us, bool hard)
 	return false;
 }
 
-/* Return: a fresh entry in no state, linked; or ROUTE_NIL. @by_kernel: may push out unresolved ones. */
-static uint32_t neigh_add(struct route *rt, const struct ip_addr *addr, uint8_t port, uint64_t now_us, bool by_kernel)
+/*
+ * Return: a fresh entry in no state, linked; or ROUTE_NIL. @by_kernel: may push out unresolved
+ * ones.
+ */
+static uint32_t neigh_add(struct route *rt, const struct ip_addr *addr, uint8_t port,
+		uint64_t now_us, bool by_kernel)
 {
 	bool is_full = rt->neigh_free == ROUTE_NIL;
 	uint32_t idx, *bucket;
@@ -132,7 +143,8 @@ static uint32_t neigh_add(struct route *rt, const struct ip_addr *addr, uint8_t 
 	return idx;
 }
 
-enum route_result neigh_resolve(struct route *rt, const struct ip_addr *addr, uint8_t port, uint64_t now_us, uint32_t *n_idx)
+enum route_result neigh_resolve(struct route *rt, const struct ip_addr *addr, uint8_t port,
+		uint64_t now_us, uint32_t *n_idx)
 {
 	uint32_t idx = neigh_find(rt, addr, port);
 	struct route_neigh *n;
@@ -185,8 +197,7 @@ static void neigh_del(struct route *rt, uint32_t idx, uint64_t now_us)
 		set_state(rt, n, NEIGH_FAILED);
 		n->time_us = now_us;
 		break;
-	case NEIGH_FREE:
-		break;
+	case NEIGH_FREE: break;
 	}
 	n->owes_want = false;
 	n->owes_confirm = false;
@@ -215,7 +226,10 @@ enum eta_status neigh_admin(struct route *rt, const struct eta_admin_msg *msg, u
 		return ETA_STATUS_NO_MEMORY;
 	}
 	n = &rt->neigh[idx];
-	/* A context that waits, or holds the old MAC, must look again; one with the same MAC need not. */
+	/*
+	 * A context that waits, or holds the old MAC, must look again; one with the same MAC need
+	 * not.
+	 */
 	if (n->state != NEIGH_VALID || memcmp(n->mac, msg->neigh.mac, sizeof(n->mac)) != 0)
 		route_changed(rt);
 	memcpy(n->mac, msg->neigh.mac, sizeof(n->mac));
@@ -253,7 +267,8 @@ bool route_notice_next(struct route *rt, uint64_t now_us, struct eta_admin_msg *
 		n->owes_confirm = false;
 		if (is_want)
 			n->time_us = now_us;
-		*msg = (struct eta_admin_msg){.op = is_want ? ETA_ADMIN_NEIGH_WANT : ETA_ADMIN_NEIGH_CONFIRM};
+		*msg = (struct eta_admin_msg){
+				.op = is_want ? ETA_ADMIN_NEIGH_WANT : ETA_ADMIN_NEIGH_CONFIRM};
 		memcpy(msg->neigh.addr, n->addr.b, sizeof(msg->neigh.addr));
 		memcpy(msg->neigh.mac, n->mac, sizeof(msg->neigh.mac));
 		msg->neigh.port = n->port;
@@ -282,12 +297,14 @@ const char *neigh_check(const struct route *rt)
 	for (i = 0; i < rt->conf.neighs_max; i++) {
 		queued += rt->neigh[i].is_queued;
 		unresolved += is_unresolved(&rt->neigh[i]);
-		if ((rt->neigh[i].owes_want || rt->neigh[i].owes_confirm) && !rt->neigh[i].is_queued)
+		if ((rt->neigh[i].owes_want || rt->neigh[i].owes_confirm) &&
+				!rt->neigh[i].is_queued)
 			return "a neighbour owes a notice and is not in the ring";
 	}
 	if (linked + free_n != rt->conf.neighs_max)
 		return "a neighbour is neither free nor in the hash table";
 	if (queued != rt->notice_n)
 		return "the notice ring and the neighbours disagree";
-	return unresolved == rt->neigh_unresolved ? NULL : "the count of unresolved neighbours is wrong";
+	return unresolved == rt->neigh_unresolved ? NULL
+						  : "the count of unresolved neighbours is wrong";
 }

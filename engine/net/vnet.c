@@ -2,10 +2,11 @@
 /*
  * struct virtio_net_hdr <-> mbuf flags.
  *
- * The kernel's partial checksum of a superframe has the length in the pseudo-header sum, DPDK's has not: both conversions towards and from
- * TX_TCP_SEG correct the field.
+ * The kernel's partial checksum of a superframe has the length in the pseudo-header sum, DPDK's has
+ * not: both conversions towards and from TX_TCP_SEG correct the field.
  *
- * Limits: csum requests are understood for TCP and UDP; for others the sum is filled in here.   OASIS virtio 1.2, 5.1.6.
+ * Limits: csum requests are understood for TCP and UDP; for others the sum is filled in here.
+ * OASIS virtio 1.2, 5.1.6.
  */
 #include "engine/net/vnet.h"
 
@@ -63,7 +64,8 @@ void vnet_from_tx(struct rte_mbuf *m, struct virtio_net_hdr *hdr)
 	uint32_t l4_off = (uint32_t)m->l2_len + m->l3_len;
 
 	memset(hdr, 0, sizeof(*hdr));
-	if (l4 != RTE_MBUF_F_TX_TCP_CKSUM && l4 != RTE_MBUF_F_TX_UDP_CKSUM && !(m->ol_flags & RTE_MBUF_F_TX_TCP_SEG))
+	if (l4 != RTE_MBUF_F_TX_TCP_CKSUM && l4 != RTE_MBUF_F_TX_UDP_CKSUM &&
+			!(m->ol_flags & RTE_MBUF_F_TX_TCP_SEG))
 		return;
 	hdr->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
 	hdr->csum_start = (uint16_t)l4_off;
@@ -71,7 +73,8 @@ void vnet_from_tx(struct rte_mbuf *m, struct virtio_net_hdr *hdr)
 	if (m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) {
 		uint8_t *tcp = rte_pktmbuf_mtod_offset(m, uint8_t *, l4_off);
 
-		hdr->gso_type = m->ol_flags & RTE_MBUF_F_TX_IPV4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
+		hdr->gso_type = m->ol_flags & RTE_MBUF_F_TX_IPV4 ? VIRTIO_NET_HDR_GSO_TCPV4
+								 : VIRTIO_NET_HDR_GSO_TCPV6;
 		if (tcp[13] & TCP_CWR_FLAG)
 			hdr->gso_type |= VIRTIO_NET_HDR_GSO_ECN;
 		hdr->gso_size = m->tso_segsz;
@@ -134,13 +137,17 @@ void vnet_from_rx(const struct rte_mbuf *m, struct virtio_net_hdr *hdr)
 		hdr->hdr_len = (uint16_t)(l2_bytes + l3_bytes + 8);
 		return;
 	}
-	hdr->gso_type = l3_bytes == 40 && f[l2_bytes] >> 4 == 6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4;
+	hdr->gso_type = l3_bytes == 40 && f[l2_bytes] >> 4 == 6 ? VIRTIO_NET_HDR_GSO_TCPV6
+								: VIRTIO_NET_HDR_GSO_TCPV4;
 	if (f[l2_bytes + l3_bytes + 13] & TCP_CWR_FLAG)
 		hdr->gso_type |= VIRTIO_NET_HDR_GSO_ECN;
 	hdr->hdr_len = (uint16_t)(l2_bytes + l3_bytes + (f[l2_bytes + l3_bytes + 12] >> 4) * 4);
 }
 
-/* Computes the sum the kernel left out. Return: false when the offsets lie outside of the first segment. */
+/*
+ * Computes the sum the kernel left out. Return: false when the offsets lie outside of the first
+ * segment.
+ */
 static bool fill_in(const struct virtio_net_hdr *hdr, struct rte_mbuf *m)
 {
 	uint32_t start = hdr->csum_start, off = start + hdr->csum_offset;
@@ -154,7 +161,8 @@ static bool fill_in(const struct virtio_net_hdr *hdr, struct rte_mbuf *m)
 	done = m->data_len - start;
 	sum = cksum_sum(rte_pktmbuf_mtod_offset(m, uint8_t *, start), done);
 	for (s = m->next; s; s = s->next) {
-		sum = cksum_add(sum, cksum_sum(rte_pktmbuf_mtod(s, const uint8_t *), s->data_len), done);
+		sum = cksum_add(sum, cksum_sum(rte_pktmbuf_mtod(s, const uint8_t *), s->data_len),
+				done);
 		done += s->data_len;
 	}
 	field = (uint16_t)~cksum_fold(sum);
@@ -171,8 +179,8 @@ static bool ask_tso(const struct virtio_net_hdr *hdr, struct rte_mbuf *m, uint8_
 	uint8_t *tcp = rte_pktmbuf_mtod_offset(m, uint8_t *, l4_off);
 	uint8_t type = hdr->gso_type & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN;
 
-	if ((type != VIRTIO_NET_HDR_GSO_TCPV4 && type != VIRTIO_NET_HDR_GSO_TCPV6) || proto != IPPROTO_TCP ||
-			hdr->gso_size == 0)
+	if ((type != VIRTIO_NET_HDR_GSO_TCPV4 && type != VIRTIO_NET_HDR_GSO_TCPV6) ||
+			proto != IPPROTO_TCP || hdr->gso_size == 0)
 		return false;
 	m->l4_len = (tcp[12] >> 4) * 4u;
 	if (m->l4_len < 20 || l4_off + m->l4_len > m->data_len)
@@ -193,12 +201,15 @@ bool vnet_to_tx(const struct virtio_net_hdr *hdr, uint32_t caps, struct rte_mbuf
 	if (!(hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))
 		return hdr->gso_type == VIRTIO_NET_HDR_GSO_NONE;
 	proto = find_l4(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, &l2_bytes, &l3_bytes);
-	if (l2_bytes + l3_bytes != hdr->csum_start || (proto != IPPROTO_TCP && proto != IPPROTO_UDP) ||
+	if (l2_bytes + l3_bytes != hdr->csum_start ||
+			(proto != IPPROTO_TCP && proto != IPPROTO_UDP) ||
 			!(caps & PORT_CAP_TX_CKSUM))
 		return hdr->gso_type == VIRTIO_NET_HDR_GSO_NONE && fill_in(hdr, m);
 	m->l2_len = l2_bytes;
 	m->l3_len = l3_bytes;
-	m->ol_flags |= l3_bytes == 40 && rte_pktmbuf_mtod(m, uint8_t *)[l2_bytes] >> 4 == 6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4;
+	m->ol_flags |= l3_bytes == 40 && rte_pktmbuf_mtod(m, uint8_t *)[l2_bytes] >> 4 == 6
+				       ? RTE_MBUF_F_TX_IPV6
+				       : RTE_MBUF_F_TX_IPV4;
 	m->ol_flags |= proto == IPPROTO_TCP ? RTE_MBUF_F_TX_TCP_CKSUM : RTE_MBUF_F_TX_UDP_CKSUM;
 	return hdr->gso_type == VIRTIO_NET_HDR_GSO_NONE || ask_tso(hdr, m, proto);
 }

@@ -40,7 +40,8 @@ static int listener(int type)
 
 	setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0 || (type == SOCK_STREAM && listen(fd, 8) != 0)) {
+	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0 ||
+			(type == SOCK_STREAM && listen(fd, 8) != 0)) {
 		perror("peer: bind");
 		exit(1);
 	}
@@ -50,7 +51,9 @@ static int listener(int type)
 /* A frame with the tag in the bytes: the receiver's kernel takes it out. */
 static void send_tagged(void)
 {
-	struct sockaddr_ll sll = {.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex("vb"), .sll_halen = 6};
+	struct sockaddr_ll sll = {.sll_family = AF_PACKET,
+			.sll_ifindex = (int)if_nametoindex("vb"),
+			.sll_halen = 6};
 	int fd = socket(AF_PACKET, SOCK_RAW, 0);
 	uint8_t f[64] = {0};
 
@@ -93,7 +96,8 @@ static bool echo_tcp(int fd)
 
 static void serve(void)
 {
-	struct pollfd p[2 + CONNS_MAX] = {{.fd = listener(SOCK_DGRAM), .events = POLLIN}, {.fd = listener(SOCK_STREAM), .events = POLLIN}};
+	struct pollfd p[2 + CONNS_MAX] = {{.fd = listener(SOCK_DGRAM), .events = POLLIN},
+			{.fd = listener(SOCK_STREAM), .events = POLLIN}};
 	int i;
 
 	for (i = 2; i < 2 + CONNS_MAX; i++)
@@ -121,9 +125,10 @@ static void peer(int ready_rd, int done_wr)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (unshare(CLONE_NEWNET) != 0 || write(done_wr, "u", 1) != 1 || read(ready_rd, &c, 1) != 1)
 		exit(1);
-	if (!run("ip link set lo up && ip addr add 10.99.0.2/24 dev vb && ip -6 addr add fd99::2/64 dev vb nodad && ip link set vb up && "
-			"ip neigh replace 10.99.0.1 lladdr 02:00:00:00:aa:01 dev vb && "
-			"ip -6 neigh replace fd99::1 lladdr 02:00:00:00:aa:01 dev vb"))
+	if (!run("ip link set lo up && ip addr add 10.99.0.2/24 dev vb && "
+		 "ip -6 addr add fd99::2/64 dev vb nodad && ip link set vb up && "
+		 "ip neigh replace 10.99.0.1 lladdr 02:00:00:00:aa:01 dev vb && "
+		 "ip -6 neigh replace fd99::1 lladdr 02:00:00:00:aa:01 dev vb"))
 		exit(1);
 	signal(SIGPIPE, SIG_IGN);
 	if (write(done_wr, "r", 1) != 1)
@@ -148,8 +153,11 @@ bool nt_lab(void)
 	if (pid < 0 || read(to_us[0], &c, 1) != 1)
 		exit(1);
 	snprintf(cmd, sizeof(cmd),
-			"ip link add va address 02:00:00:00:aa:01 type veth peer name vb address 02:00:00:00:bb:02 && "
-			"sysctl -qw net.ipv6.conf.va.disable_ipv6=1 && ip link set va up && ip link set vb netns %d", pid);
+			"ip link add va address 02:00:00:00:aa:01 type veth "
+			"peer name vb address 02:00:00:00:bb:02 && "
+			"sysctl -qw net.ipv6.conf.va.disable_ipv6=1 && ip link set va up && "
+			"ip link set vb netns %d",
+			pid);
 	if (!run(cmd) || write(to_child[1], "g", 1) != 1 || read(to_us[0], &c, 1) != 1) {
 		fprintf(stderr, "the test network cannot be built\n");
 		exit(1);

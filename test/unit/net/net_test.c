@@ -18,8 +18,9 @@ static struct rte_mempool *pool, *big_pool;
 void nt_eal(void)
 {
 	char prefix[32];
-	char *argv[] = {(char[]){"test"}, (char[]){"--no-pci"}, (char[]){"--no-huge"}, (char[]){"-m"}, (char[]){"256"},
-			(char[]){"--no-telemetry"}, (char[]){"--no-shconf"}, (char[]){"--log-level=error"}, (char[]){"-l"},
+	char *argv[] = {(char[]){"test"}, (char[]){"--no-pci"}, (char[]){"--no-huge"},
+			(char[]){"-m"}, (char[]){"256"}, (char[]){"--no-telemetry"},
+			(char[]){"--no-shconf"}, (char[]){"--log-level=error"}, (char[]){"-l"},
 			(char[]){"0"}, prefix};
 
 	if (pool)
@@ -165,7 +166,8 @@ void nt_fix_ip(struct rte_mbuf *m)
 
 void nt_fix_tcp(struct rte_mbuf *m)
 {
-	uint8_t *ip = rte_pktmbuf_mtod_offset(m, uint8_t *, 14), *tcp = ip + (ip[0] >> 4 == 4 ? (ip[0] & 15) * 4 : 40);
+	uint8_t *ip = rte_pktmbuf_mtod_offset(m, uint8_t *, 14),
+		*tcp = ip + (ip[0] >> 4 == 4 ? (ip[0] & 15) * 4 : 40);
 	uint16_t sum;
 
 	put16(tcp + 16, 0);
@@ -189,7 +191,8 @@ static uint8_t *put_ether(struct rte_mbuf *m, bool is_v4, const struct nt_tcp *t
 	return f + 2;
 }
 
-static uint8_t *put_v4(uint8_t *ip, const struct nt_tcp *t, const struct ip_addr *src, const struct ip_addr *dst, uint32_t l4_len)
+static uint8_t *put_v4(uint8_t *ip, const struct nt_tcp *t, const struct ip_addr *src,
+		const struct ip_addr *dst, uint32_t l4_len)
 {
 	uint32_t hdr = 20u + t->ip_opt_len;
 	uint16_t sum;
@@ -208,7 +211,8 @@ static uint8_t *put_v4(uint8_t *ip, const struct nt_tcp *t, const struct ip_addr
 	return ip + hdr;
 }
 
-static uint8_t *put_v6(uint8_t *ip, const struct nt_tcp *t, const struct ip_addr *src, const struct ip_addr *dst, uint32_t l4_len)
+static uint8_t *put_v6(uint8_t *ip, const struct nt_tcp *t, const struct ip_addr *src,
+		const struct ip_addr *dst, uint32_t l4_len)
 {
 	put32(ip, 6u << 28 | (uint32_t)t->tos << 20);
 	put16(ip + 4, l4_len + t->ext_len);
@@ -221,18 +225,21 @@ static uint8_t *put_v6(uint8_t *ip, const struct nt_tcp *t, const struct ip_addr
 	return ip + 40 + t->ext_len;
 }
 
-static uint16_t pseudo(const struct ip_addr *src, const struct ip_addr *dst, uint8_t proto, uint32_t len)
+static uint16_t pseudo(
+		const struct ip_addr *src, const struct ip_addr *dst, uint8_t proto, uint32_t len)
 {
 	uint8_t tail[8] = {0, 0, 0, 0, 0, 0, 0, proto};
 	uint32_t skip = ip_addr_is_v4(src) ? 12 : 0;
 
 	put32(tail, len);
-	return nt_sum(tail, 8, nt_sum(src->b + skip, 16 - skip, nt_sum(dst->b + skip, 16 - skip, 0)));
+	return nt_sum(tail, 8,
+			nt_sum(src->b + skip, 16 - skip, nt_sum(dst->b + skip, 16 - skip, 0)));
 }
 
 struct rte_mbuf *nt_tcp_frame(const struct nt_tcp *t)
 {
-	struct ip_addr src = nt_addr(t->src ? t->src : "10.0.0.2"), dst = nt_addr(t->dst ? t->dst : "10.0.0.1");
+	struct ip_addr src = nt_addr(t->src ? t->src : "10.0.0.2"),
+		       dst = nt_addr(t->dst ? t->dst : "10.0.0.1");
 	bool is_v4 = ip_addr_is_v4(&dst);
 	uint32_t l4_len = 20u + t->opt_len + t->len, i;
 	struct rte_mbuf *m = rte_pktmbuf_alloc(l4_len > 1500 ? big_pool : pool);
@@ -261,12 +268,14 @@ struct rte_mbuf *nt_tcp_frame(const struct nt_tcp *t)
 	return m;
 }
 
-struct rte_mbuf *nt_icmp_frame(uint8_t type, uint8_t code, uint32_t word, const struct rte_mbuf *quoted, uint32_t quote_bytes)
+struct rte_mbuf *nt_icmp_frame(uint8_t type, uint8_t code, uint32_t word,
+		const struct rte_mbuf *quoted, uint32_t quote_bytes)
 {
 	const uint8_t *q = rte_pktmbuf_mtod_offset(quoted, const uint8_t *, 14);
 	bool is_v4 = q[0] >> 4 == 4;
 	const struct nt_tcp t = {.tos = 0};
-	struct ip_addr src = nt_addr(is_v4 ? "10.0.0.2" : "fd00::2"), dst = nt_addr(is_v4 ? "10.0.0.1" : "fd00::1");
+	struct ip_addr src = nt_addr(is_v4 ? "10.0.0.2" : "fd00::2"),
+		       dst = nt_addr(is_v4 ? "10.0.0.1" : "fd00::1");
 	struct rte_mbuf *m = nt_alloc(0);
 	uint32_t len = 8 + quote_bytes;
 	uint8_t *ip, *icmp;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the tests of the network room share: EAL without hugepages, a pool, a port that keeps what is sent, frames in one line, and a
- * checksum computed the slow way.
+ * What the tests of the network room share: EAL without hugepages, a pool, a port that keeps what
+ * is sent, frames in one line, and a checksum computed the slow way.
  */
 #ifndef TEST_UNIT_NET_NET_TEST_H
 #define TEST_UNIT_NET_NET_TEST_H
@@ -51,16 +51,20 @@ struct nt_tcp {
 	uint8_t tos;
 	uint8_t opt[40];
 	uint8_t opt_len;
-	uint32_t len;           /* payload bytes of nt_byte() */
-	uint8_t ip_opt_len;     /* IPv4: so many bytes of NOP options */
-	const uint8_t *ext;     /* IPv6: extension headers, the last one naming TCP */
+	uint32_t len;       /* payload bytes of nt_byte() */
+	uint8_t ip_opt_len; /* IPv4: so many bytes of NOP options */
+	const uint8_t *ext; /* IPv6: extension headers, the last one naming TCP */
 	uint8_t ext_len, ext_first;
 	bool has_vlan;
 	uint16_t vlan_tci;
 };
 struct rte_mbuf *nt_tcp_frame(const struct nt_tcp *t);
-/* An ICMP error of @type/@code from 10.0.0.2 (or fd00::2) to us, quoting the first bytes of @quoted's packet. */
-struct rte_mbuf *nt_icmp_frame(uint8_t type, uint8_t code, uint32_t word, const struct rte_mbuf *quoted, uint32_t quote_bytes);
+/*
+ * An ICMP error of @type/@code from 10.0.0.2 (or fd00::2) to us, quoting the first bytes of
+ * @quoted's packet.
+ */
+struct rte_mbuf *nt_icmp_frame(uint8_t type, uint8_t code, uint32_t word,
+		const struct rte_mbuf *quoted, uint32_t quote_bytes);
 
 static inline uint8_t nt_byte(uint32_t i)
 {
@@ -78,9 +82,11 @@ void nt_fix_tcp(struct rte_mbuf *m);
 uint32_t nt_flat(const struct rte_mbuf *m, uint8_t *out, uint32_t out_len);
 
 /*
- * A network of two namespaces for tests with the kernel: this process moves into a fresh one that holds veth "va" (no address), and a child in
- * another holds "vb" with 10.99.0.2/24 and fd99::2/64, knows 10.99.0.1 and fd99::1 to be at va's MAC, and echoes UDP and TCP on port 7; a
- * datagram to port 9 makes it send a frame tagged VLAN 5. Both vanish with the process. Before nt_eal(). Return: false when not root.
+ * A network of two namespaces for tests with the kernel: this process moves into a fresh one that
+ * holds veth "va" (no address), and a child in another holds "vb" with 10.99.0.2/24 and fd99::2/64,
+ * knows 10.99.0.1 and fd99::1 to be at va's MAC, and echoes UDP and TCP on port 7; a datagram to
+ * port 9 makes it send a frame tagged VLAN 5. Both vanish with the process. Before nt_eal().
+ * Return: false when not root.
  */
 bool nt_lab(void);
 extern uint8_t nt_lab_mac_a[6], nt_lab_mac_b[6];

@@ -22,7 +22,8 @@ START_TEST(cksum_sum__every_length_and_start_equals_naive)
 	fill();
 	for (start = 0; start < 9; start++)
 		for (len = 0; len < 300; len++)
-			ck_assert_uint_eq(cksum_fold(cksum_sum(src + start, len)), nt_sum(src + start, len, 0));
+			ck_assert_uint_eq(cksum_fold(cksum_sum(src + start, len)),
+					nt_sum(src + start, len, 0));
 }
 END_TEST
 
@@ -42,7 +43,8 @@ START_TEST(cksum_copy__copies_exactly_and_sums)
 	for (start = 0; start < 5; start++) {
 		for (len = 0; len < 200; len++) {
 			memset(dst, 0xa5, 256);
-			ck_assert_uint_eq(cksum_fold(cksum_copy(dst + 8, src + start, len)), nt_sum(src + start, len, 0));
+			ck_assert_uint_eq(cksum_fold(cksum_copy(dst + 8, src + start, len)),
+					nt_sum(src + start, len, 0));
 			ck_assert_mem_eq(dst + 8, src + start, len);
 			ck_assert_uint_eq(dst[7], 0xa5);
 			ck_assert_uint_eq(dst[8 + len], 0xa5);
@@ -58,7 +60,8 @@ START_TEST(cksum_add__odd_pieces_join)
 	fill();
 	for (a = 0; a < 70; a++) {
 		for (b = 0; b < 70; b++) {
-			uint64_t sum = cksum_add(cksum_add(0, cksum_sum(src, a), 0), cksum_sum(src + a, b), a);
+			uint64_t sum = cksum_add(cksum_add(0, cksum_sum(src, a), 0),
+					cksum_sum(src + a, b), a);
 
 			sum = cksum_add(sum, cksum_sum(src + a + b, 33), a + b);
 			ck_assert_uint_eq(cksum_fold(sum), nt_sum(src, a + b + 33, 0));

@@ -11,8 +11,16 @@ static struct rte_mbuf *ours4, *ours6;
 static void setup(void)
 {
 	nt_eal();
-	ours4 = nt_tcp_frame(&(struct nt_tcp){.src = "10.0.0.1", .dst = "9.9.9.9", .sport = 80, .dport = 5000, .seq = 0xdeadbeef});
-	ours6 = nt_tcp_frame(&(struct nt_tcp){.src = "fd00::1", .dst = "2001:db8::9", .sport = 80, .dport = 5000, .seq = 0xdeadbeef});
+	ours4 = nt_tcp_frame(&(struct nt_tcp){.src = "10.0.0.1",
+			.dst = "9.9.9.9",
+			.sport = 80,
+			.dport = 5000,
+			.seq = 0xdeadbeef});
+	ours6 = nt_tcp_frame(&(struct nt_tcp){.src = "fd00::1",
+			.dst = "2001:db8::9",
+			.sport = 80,
+			.dport = 5000,
+			.seq = 0xdeadbeef});
 }
 
 static void teardown(void)
@@ -27,7 +35,8 @@ static int parse_len(struct rte_mbuf *m, uint32_t cut)
 	const uint8_t *ip = rte_pktmbuf_mtod_offset(m, const uint8_t *, 14);
 	bool is_v4 = ip[0] >> 4 == 4;
 	uint32_t hdr = is_v4 ? 20 : 40;
-	struct ip_addr src = nt_addr(is_v4 ? "10.0.0.2" : "fd00::2"), dst = nt_addr(is_v4 ? "10.0.0.1" : "fd00::1");
+	struct ip_addr src = nt_addr(is_v4 ? "10.0.0.2" : "fd00::2"),
+		       dst = nt_addr(is_v4 ? "10.0.0.1" : "fd00::1");
 	int rc;
 
 	memset(&err, 0xee, sizeof(err));
@@ -71,16 +80,27 @@ START_TEST(icmp_rx_parse__kinds)
 	static const struct {
 		uint8_t v6, type, code, kind;
 	} table[] = {
-		{0, 3, 0, ICMP_UNREACH_SOFT},  {0, 3, 1, ICMP_UNREACH_SOFT},  {0, 3, 2, ICMP_UNREACH_HARD},
-		{0, 3, 3, ICMP_UNREACH_HARD},  {0, 3, 5, ICMP_UNREACH_SOFT},  {0, 3, 13, ICMP_UNREACH_HARD},
-		{0, 11, 0, ICMP_TIME_EXCEEDED}, {0, 12, 0, ICMP_PARAM_PROBLEM}, {1, 1, 0, ICMP_UNREACH_SOFT},
-		{1, 1, 1, ICMP_UNREACH_HARD},  {1, 1, 3, ICMP_UNREACH_SOFT},  {1, 1, 4, ICMP_UNREACH_HARD},
-		{1, 3, 0, ICMP_TIME_EXCEEDED}, {1, 4, 0, ICMP_PARAM_PROBLEM},
+			{0, 3, 0, ICMP_UNREACH_SOFT},
+			{0, 3, 1, ICMP_UNREACH_SOFT},
+			{0, 3, 2, ICMP_UNREACH_HARD},
+			{0, 3, 3, ICMP_UNREACH_HARD},
+			{0, 3, 5, ICMP_UNREACH_SOFT},
+			{0, 3, 13, ICMP_UNREACH_HARD},
+			{0, 11, 0, ICMP_TIME_EXCEEDED},
+			{0, 12, 0, ICMP_PARAM_PROBLEM},
+			{1, 1, 0, ICMP_UNREACH_SOFT},
+			{1, 1, 1, ICMP_UNREACH_HARD},
+			{1, 1, 3, ICMP_UNREACH_SOFT},
+			{1, 1, 4, ICMP_UNREACH_HARD},
+			{1, 3, 0, ICMP_TIME_EXCEEDED},
+			{1, 4, 0, ICMP_PARAM_PROBLEM},
 	};
 	uint32_t i;
 
 	for (i = 0; i < RTE_DIM(table); i++) {
-		ck_assert_int_eq(parse(nt_icmp_frame(table[i].type, table[i].code, 9, table[i].v6 ? ours6 : ours4, 60)), 1);
+		ck_assert_int_eq(parse(nt_icmp_frame(table[i].type, table[i].code, 9,
+						 table[i].v6 ? ours6 : ours4, 60)),
+				1);
 		ck_assert_uint_eq(err.kind, table[i].kind);
 		ck_assert_uint_eq(err.mtu, 0);
 	}

@@ -47,8 +47,13 @@ static uint8_t *at(struct rte_mbuf *m, uint32_t off)
 
 START_TEST(ip_rx_parse__v4_segment)
 {
-	struct rte_mbuf *m = nt_tcp_frame(&(struct nt_tcp){.seq = 0x01020304, .ack = 0x05060708, .flags = TCP_PSH | TCP_ACK,
-			.tos = 0x2b, .opt = {1, 1, 1, 0}, .opt_len = 4, .len = 10});
+	struct rte_mbuf *m = nt_tcp_frame(&(struct nt_tcp){.seq = 0x01020304,
+			.ack = 0x05060708,
+			.flags = TCP_PSH | TCP_ACK,
+			.tos = 0x2b,
+			.opt = {1, 1, 1, 0},
+			.opt_len = 4,
+			.len = 10});
 	struct ip_addr a = nt_addr("10.0.0.2"), l = nt_addr("10.0.0.1");
 
 	rte_mbuf_refcnt_update(m, 1);
@@ -79,7 +84,9 @@ START_TEST(ip_rx_parse__v6_segment)
 {
 	struct ip_addr a = nt_addr("fd00::2");
 
-	ck_assert_int_eq(parse(nt_tcp_frame(&(struct nt_tcp){.src = "fd00::2", .dst = "fd00::1", .tos = 2, .len = 7})), IP_RX_TCP);
+	ck_assert_int_eq(parse(nt_tcp_frame(&(struct nt_tcp){
+					 .src = "fd00::2", .dst = "fd00::1", .tos = 2, .len = 7})),
+			IP_RX_TCP);
 	ck_assert(!pkt.is_v4 && ip_addr_equal(&pkt.tuple.raddr, &a));
 	ck_assert_uint_eq(pkt.seg.len, 7);
 	ck_assert_uint_eq(pkt.seg.ecn, 2);
@@ -101,7 +108,8 @@ END_TEST
 
 START_TEST(ip_rx_parse__v4_options_are_skipped)
 {
-	ck_assert_int_eq(parse(nt_tcp_frame(&(struct nt_tcp){.ip_opt_len = 40, .len = 3})), IP_RX_TCP);
+	ck_assert_int_eq(parse(nt_tcp_frame(&(struct nt_tcp){.ip_opt_len = 40, .len = 3})),
+			IP_RX_TCP);
 	ck_assert_uint_eq(pkt.seg.len, 3);
 	ck_assert_uint_eq(pkt.l4_off, 14 + 60);
 }
@@ -126,7 +134,7 @@ START_TEST(ip_rx_parse__v6_flipped_bits_are_never_taken_as_tcp)
 	uint32_t bit;
 
 	for (bit = 0; bit < 60 * 8; bit++) {
-		if (bit / 8 < 4 || bit / 8 == 7) /* flow label, class and hop limit are covered by no checksum */
+		if (bit / 8 < 4 || bit / 8 == 7) /* covered by no checksum */
 			continue;
 		m = nt_tcp_frame(&(struct nt_tcp){.src = "fd00::2", .dst = "fd00::1"});
 		*at(m, 14 + bit / 8) ^= (uint8_t)(1 << bit % 8);
@@ -142,15 +150,19 @@ START_TEST(ip_rx_parse__every_truncation_is_bounded)
 	int v6;
 
 	for (v6 = 0; v6 < 2; v6++) {
-		struct rte_mbuf *m = nt_tcp_frame(&(struct nt_tcp){.src = v6 ? "fd00::2" : NULL, .dst = v6 ? "fd00::1" : NULL,
-				.opt = {1, 1, 1, 1}, .opt_len = 4, .len = 10});
+		struct rte_mbuf *m = nt_tcp_frame(&(struct nt_tcp){.src = v6 ? "fd00::2" : NULL,
+				.dst = v6 ? "fd00::1" : NULL,
+				.opt = {1, 1, 1, 1},
+				.opt_len = 4,
+				.len = 10});
 
 		total = m->data_len;
 		memcpy(copy, at(m, 0), total);
 		rte_pktmbuf_free(m);
 		for (len = 0; len < total; len++) {
 			m = nt_alloc(0);
-			cut = m->buf_len - len; /* ends where the buffer ends: a read beyond is seen by ASan */
+			cut = m->buf_len -
+			      len; /* ends where the buffer ends: a read beyond is seen by ASan */
 			m->data_off = (uint16_t)cut;
 			m->data_len = (uint16_t)len;
 			m->pkt_len = len;
@@ -229,18 +241,22 @@ END_TEST
 
 START_TEST(ip_rx_parse__martians)
 {
-	static const char *const bad_src[] = {"0.1.2.3", "127.0.0.1", "224.0.0.1", "255.255.255.255"};
+	static const char *const bad_src[] = {
+			"0.1.2.3", "127.0.0.1", "224.0.0.1", "255.255.255.255"};
 	static const char *const bad_src6[] = {"::1", "::", "ff02::1", "::ffff:10.0.0.2"};
 	uint32_t i;
 
 	for (i = 0; i < 4; i++) {
-		ck_assert_int_eq(parse(nt_tcp_frame(&(struct nt_tcp){.src = bad_src[i]})), IP_RX_DROP);
+		ck_assert_int_eq(parse(nt_tcp_frame(&(struct nt_tcp){.src = bad_src[i]})),
+				IP_RX_DROP);
 		ck_assert_uint_eq(stats.rx_drop_martian, 1);
 	}
 	ck_assert_int_eq(parse(nt_tcp_frame(&(struct nt_tcp){.dst = "127.0.0.1"})), IP_RX_DROP);
 	for (i = 0; i < 4; i++) {
 		/* the checksum need not be good: martians are judged first */
-		ck_assert_int_eq(parse(nt_tcp_frame(&(struct nt_tcp){.src = bad_src6[i], .dst = "fd00::1"})), IP_RX_DROP);
+		ck_assert_int_eq(parse(nt_tcp_frame(&(struct nt_tcp){
+						 .src = bad_src6[i], .dst = "fd00::1"})),
+				IP_RX_DROP);
 		ck_assert_uint_eq(stats.rx_drop_martian, 1);
 	}
 }
@@ -279,7 +295,8 @@ START_TEST(ip_rx_parse__foreign_frames)
 	ck_assert_int_eq(parse(m), IP_RX_FOREIGN);
 	ck_assert_uint_eq(stats.rx_foreign_proto, 1);
 	ck_assert_int_eq(parse(nt_tcp_frame(&(struct nt_tcp){.dst = "224.0.0.5"})), IP_RX_FOREIGN);
-	ck_assert_int_eq(parse(nt_tcp_frame(&(struct nt_tcp){.src = "fd00::2", .dst = "ff02::1"})), IP_RX_FOREIGN);
+	ck_assert_int_eq(parse(nt_tcp_frame(&(struct nt_tcp){.src = "fd00::2", .dst = "ff02::1"})),
+			IP_RX_FOREIGN);
 }
 END_TEST
 
@@ -287,8 +304,11 @@ START_TEST(ip_rx_parse__vlan_is_foreign_and_priority_tag_is_not)
 {
 	struct rte_mbuf *m;
 
-	ck_assert_int_eq(parse(nt_tcp_frame(&(struct nt_tcp){.has_vlan = true, .vlan_tci = 5})), IP_RX_FOREIGN);
-	ck_assert_int_eq(parse(nt_tcp_frame(&(struct nt_tcp){.has_vlan = true, .vlan_tci = 0xe000, .len = 4})), IP_RX_TCP);
+	ck_assert_int_eq(parse(nt_tcp_frame(&(struct nt_tcp){.has_vlan = true, .vlan_tci = 5})),
+			IP_RX_FOREIGN);
+	ck_assert_int_eq(parse(nt_tcp_frame(&(struct nt_tcp){
+					 .has_vlan = true, .vlan_tci = 0xe000, .len = 4})),
+			IP_RX_TCP);
 	ck_assert_uint_eq(pkt.l3_off, 18);
 	ck_assert_uint_eq(pkt.seg.len, 4);
 	m = frame();
@@ -322,19 +342,23 @@ END_TEST
 
 static enum ip_verdict parse_ext(uint8_t first, const uint8_t *ext, uint8_t len)
 {
-	return parse(nt_tcp_frame(&(struct nt_tcp){.src = "fd00::2", .dst = "fd00::1", .ext_first = first, .ext = ext, .ext_len = len,
+	return parse(nt_tcp_frame(&(struct nt_tcp){.src = "fd00::2",
+			.dst = "fd00::1",
+			.ext_first = first,
+			.ext = ext,
+			.ext_len = len,
 			.len = 5}));
 }
 
 START_TEST(ip_rx_parse__v6_extension_headers)
 {
-	const uint8_t pad[8] = {6, 0, 1, 4, 0, 0, 0, 0};             /* PadN */
+	const uint8_t pad[8] = {6, 0, 1, 4, 0, 0, 0, 0}; /* PadN */
 	const uint8_t two[16] = {60, 0, 1, 4, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0};
-	const uint8_t unknown[8] = {6, 0, 0x9e, 4, 0, 0, 0, 0};      /* "discard if unknown" */
+	const uint8_t unknown[8] = {6, 0, 0x9e, 4, 0, 0, 0, 0}; /* "discard if unknown" */
 	const uint8_t overrun[8] = {6, 0, 1, 9, 0, 0, 0, 0};
-	const uint8_t routed[8] = {6, 0, 0, 1, 0, 0, 0, 0};          /* segments left 1 */
+	const uint8_t routed[8] = {6, 0, 0, 1, 0, 0, 0, 0}; /* segments left 1 */
 	const uint8_t arrived[8] = {6, 0, 0, 0, 0, 0, 0, 0};
-	const uint8_t fragment[8] = {6, 0, 0, 1, 0, 0, 0, 9};        /* M */
+	const uint8_t fragment[8] = {6, 0, 0, 1, 0, 0, 0, 9}; /* M */
 	const uint8_t atomic[8] = {6, 0, 0, 0, 0, 0, 0, 9};
 	const uint8_t too_long[8] = {6, 20, 1, 4, 0, 0, 0, 0};
 
@@ -369,7 +393,8 @@ END_TEST
 
 START_TEST(ip_rx_parse__superframe_counts_wire_segments)
 {
-	struct rte_mbuf *m = nt_tcp_frame(&(struct nt_tcp){.len = 60000, .flags = TCP_ACK | TCP_FIN});
+	struct rte_mbuf *m =
+			nt_tcp_frame(&(struct nt_tcp){.len = 60000, .flags = TCP_ACK | TCP_FIN});
 
 	m->ol_flags |= RTE_MBUF_F_RX_LRO;
 	m->tso_segsz = 1448;
@@ -382,7 +407,8 @@ END_TEST
 
 START_TEST(ip_rx_parse__cut_superframe_gives_what_it_has)
 {
-	struct rte_mbuf *m = nt_tcp_frame(&(struct nt_tcp){.len = 60000, .flags = TCP_ACK | TCP_FIN | TCP_PSH});
+	struct rte_mbuf *m = nt_tcp_frame(
+			&(struct nt_tcp){.len = 60000, .flags = TCP_ACK | TCP_FIN | TCP_PSH});
 
 	m->ol_flags |= RTE_MBUF_F_RX_LRO | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
 	m->tso_segsz = 1448;
@@ -411,7 +437,8 @@ END_TEST
 
 START_TEST(ip_rx_parse__icmp_error_about_tcp)
 {
-	struct rte_mbuf *ours = nt_tcp_frame(&(struct nt_tcp){.src = "10.0.0.1", .dst = "9.9.9.9", .sport = 80, .dport = 5, .seq = 77});
+	struct rte_mbuf *ours = nt_tcp_frame(&(struct nt_tcp){
+			.src = "10.0.0.1", .dst = "9.9.9.9", .sport = 80, .dport = 5, .seq = 77});
 
 	ck_assert_int_eq(parse(nt_icmp_frame(3, 4, 1400, ours, 28)), IP_RX_ICMP_ERR);
 	ck_assert_uint_eq(pkt.icmp.kind, ICMP_FRAG_NEEDED);

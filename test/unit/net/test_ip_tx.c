@@ -6,7 +6,8 @@
 #include "engine/net/net.h"
 #include "test/unit/net/net_test.h"
 
-#define CAPS_PACKET (PORT_CAP_TX_CKSUM | PORT_CAP_TSO | PORT_CAP_MULTI_SEG | PORT_CAP_EXTBUF | PORT_CAP_TX_SYNC)
+#define CAPS_PACKET \
+	(PORT_CAP_TX_CKSUM | PORT_CAP_TSO | PORT_CAP_MULTI_SEG | PORT_CAP_EXTBUF | PORT_CAP_TX_SYNC)
 
 static struct nt_port port;
 static struct net net;
@@ -28,9 +29,14 @@ static void setup(void)
 	uint32_t i;
 
 	nt_eal();
-	hop = (struct net_hop){.mtu = 1500, .port = 0, .dmac = {2, 0, 0, 0, 0, 2}, .smac = {2, 0, 0, 0, 0, 1}};
-	t4 = (struct ip_tuple){nt_addr("10.0.0.1"), nt_addr("10.0.0.2"), rte_cpu_to_be_16(80), rte_cpu_to_be_16(1000)};
-	t6 = (struct ip_tuple){nt_addr("fd00::1"), nt_addr("fd00::2"), rte_cpu_to_be_16(80), rte_cpu_to_be_16(1000)};
+	hop = (struct net_hop){.mtu = 1500,
+			.port = 0,
+			.dmac = {2, 0, 0, 0, 0, 2},
+			.smac = {2, 0, 0, 0, 0, 1}};
+	t4 = (struct ip_tuple){nt_addr("10.0.0.1"), nt_addr("10.0.0.2"), rte_cpu_to_be_16(80),
+			rte_cpu_to_be_16(1000)};
+	t6 = (struct ip_tuple){nt_addr("fd00::1"), nt_addr("fd00::2"), rte_cpu_to_be_16(80),
+			rte_cpu_to_be_16(1000)};
 	for (i = 0; i < sizeof(payload); i++)
 		payload[i] = nt_byte(i);
 }
@@ -44,8 +50,14 @@ static void teardown(void)
 
 static struct tcp_txseg seg(uint32_t len)
 {
-	return (struct tcp_txseg){.seq = 1000, .ack = 2000, .wnd = 300, .flags = TCP_ACK | TCP_PSH, .len = len, .mss = 1448,
-			.opt_len = 12, .opt = {1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2}};
+	return (struct tcp_txseg){.seq = 1000,
+			.ack = 2000,
+			.wnd = 300,
+			.flags = TCP_ACK | TCP_PSH,
+			.len = len,
+			.mss = 1448,
+			.opt_len = 12,
+			.opt = {1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2}};
 }
 
 static uint32_t be32(const uint8_t *p)
@@ -60,7 +72,8 @@ static const uint8_t *check_v4(uint32_t i, uint32_t off, uint32_t len, uint8_t f
 
 	ck_assert_uint_eq(nt_flat(port.sent[i], flat, sizeof(flat)), port.sent[i]->pkt_len);
 	ck_assert_uint_eq(port.sent[i]->pkt_len, 14 + 20 + 32 + len);
-	ck_assert_mem_eq(flat, ((const uint8_t[]){2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45}), 15);
+	ck_assert_mem_eq(flat, ((const uint8_t[]){2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45}),
+			15);
 	ck_assert_uint_eq(nt_sum(ip, 20, 0), 0xffff);
 	ck_assert_uint_eq(ip[2] << 8 | ip[3], (int)(52 + len));
 	ck_assert_uint_eq(be32(tcp + 4), 1000 + off);
@@ -147,7 +160,8 @@ START_TEST(ip_tx_tcp__superframe_points_at_the_payload)
 	ck_assert_uint_eq(port.sent[0]->tso_segsz, 1448);
 	check_v4(0, 0, 60000, TCP_ACK | TCP_PSH);
 	memcpy(&field, flat + 34 + 16, 2);
-	ck_assert_uint_eq(field, nt_sum((const uint8_t[]){10, 0, 0, 1, 10, 0, 0, 2, 0, 6}, 10, 0)); /* no length */
+	ck_assert_uint_eq(field, nt_sum((const uint8_t[]){10, 0, 0, 1, 10, 0, 0, 2, 0, 6}, 10,
+						 0)); /* no length */
 	ck_assert_uint_eq(net.stats.tx_segs, 42);
 }
 END_TEST
@@ -197,7 +211,8 @@ START_TEST(ip_tx_tcp__params)
 	ck_assert_int_eq(ip_tx_tcp(&net, &hop, &t6, &s, &opt, NULL, 0), 0);
 	net_tx_flush(&net);
 	check_v4(0, 0, 0, TCP_ACK | TCP_PSH);
-	ck_assert_mem_eq(flat + 14, ((const uint8_t[]){0x45, 46 << 2 | 2, 0, 52, 0, 7, 0, 0, 3, 6}), 10);
+	ck_assert_mem_eq(flat + 14, ((const uint8_t[]){0x45, 46 << 2 | 2, 0, 52, 0, 7, 0, 0, 3, 6}),
+			10);
 	nt_flat(port.sent[1], flat, sizeof(flat));
 	ck_assert_uint_eq(flat[14 + 5], 8);
 	nt_flat(port.sent[2], flat, sizeof(flat));
@@ -280,9 +295,17 @@ START_TEST(ip_tx_tcp__pool_empty_sends_what_it_can)
 	nt_port_clear(&port);
 	port.port.caps = CAPS_PACKET; /* a superframe of two pieces needs three buffers */
 	port.port.tso_bytes_max = 65535;
-	ck_assert_int_eq(ip_tx_tcp(&net, &hop, &t4, &s, NULL, (struct net_iov[]){{payload, 5000}, {payload + 5000, 9480}}, 2), -1);
+	ck_assert_int_eq(
+			ip_tx_tcp(&net, &hop, &t4, &s, NULL,
+					(struct net_iov[]){{payload, 5000}, {payload + 5000, 9480}},
+					2),
+			-1);
 	rte_pktmbuf_free(all[--n]);
-	ck_assert_int_eq(ip_tx_tcp(&net, &hop, &t4, &s, NULL, (struct net_iov[]){{payload, 5000}, {payload + 5000, 9480}}, 2), 14480);
+	ck_assert_int_eq(
+			ip_tx_tcp(&net, &hop, &t4, &s, NULL,
+					(struct net_iov[]){{payload, 5000}, {payload + 5000, 9480}},
+					2),
+			14480);
 	rte_pktmbuf_free_bulk(all, n);
 	net_tx_flush(&net);
 }
@@ -295,7 +318,8 @@ START_TEST(ip_tx_tcp__bounded_by_segments_of_one_call)
 
 	s.mss = 100;
 	start(0);
-	ck_assert_int_eq(ip_tx_tcp(&net, &hop, &t4, &s, NULL, &iov, 1), 100 * (int)IP_TX_SOFT_SEGS_MAX);
+	ck_assert_int_eq(ip_tx_tcp(&net, &hop, &t4, &s, NULL, &iov, 1),
+			100 * (int)IP_TX_SOFT_SEGS_MAX);
 	ck_assert_uint_eq(ip_tx_burst_bytes(&net, 0, 100), 100 * IP_TX_SOFT_SEGS_MAX);
 	net_tx_flush(&net);
 }

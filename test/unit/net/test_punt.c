@@ -11,7 +11,8 @@ static struct net net;
 
 static void setup(void)
 {
-	struct net_conf conf = {.port = {&port[0].port, &port[1].port}, .ports_n = 2, .punt_ring_n = 8};
+	struct net_conf conf = {
+			.port = {&port[0].port, &port[1].port}, .ports_n = 2, .punt_ring_n = 8};
 	char err[128];
 
 	nt_eal();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "engine/net/route.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +17,11 @@ static struct net_hop hop;
 
 static void start(uint32_t addrs, uint32_t routes, uint32_t neighs)
 {
-	struct route_conf conf = {.addrs_max = addrs, .routes_max = routes, .neighs_max = neighs, .port = ports, .ports_n = 2};
+	struct route_conf conf = {.addrs_max = addrs,
+			.routes_max = routes,
+			.neighs_max = neighs,
+			.port = ports,
+			.ports_n = 2};
 
 	if (rt)
 		route_destroy(rt);
@@ -50,7 +55,8 @@ static enum eta_status set_addr(const char *addr, uint8_t len, uint8_t p, bool d
 	m.addr.prefix_len = len;
 	m.addr.port = p;
 	m.addr.is_del = del;
-	m.addr.is_loopback = a.b[12] == 127 || ip_addr_equal(&a, &(struct ip_addr){.b = {[15] = 1}});
+	m.addr.is_loopback =
+			a.b[12] == 127 || ip_addr_equal(&a, &(struct ip_addr){.b = {[15] = 1}});
 	return route_admin(rt, &m, 0);
 }
 
@@ -85,7 +91,8 @@ static enum eta_status set_route(struct r r)
 	return route_admin(rt, &m, 0);
 }
 
-static enum eta_status set_neigh_at(const char *addr, uint8_t p, uint8_t mac_last, bool del, uint64_t now_us)
+static enum eta_status set_neigh_at(
+		const char *addr, uint8_t p, uint8_t mac_last, bool del, uint64_t now_us)
 {
 	struct eta_admin_msg m = {.op = ETA_ADMIN_NEIGH_SET};
 	struct ip_addr a = nt_addr(addr);
@@ -142,7 +149,8 @@ END_TEST
 START_TEST(route_resolve__on_link_and_gateway)
 {
 	set_route((struct r){.dst = "10.0.0.0", .len = 24});
-	set_route((struct r){.dst = "0.0.0.0", .len = 0, .gw = "10.0.0.254", .port = 1, .mtu = 1400});
+	set_route((struct r){
+			.dst = "0.0.0.0", .len = 0, .gw = "10.0.0.254", .port = 1, .mtu = 1400});
 	set_neigh("10.0.0.2", 0, 0x22);
 	set_neigh("10.0.0.254", 1, 0x33);
 	ck_assert_int_eq(to("10.0.0.2"), ROUTE_OK);
@@ -193,16 +201,37 @@ START_TEST(route_admin__lowest_metric_wins_and_the_next_takes_over)
 {
 	set_route((struct r){.dst = "10.0.0.0", .len = 8, .port = 1, .metric = 200});
 	set_route((struct r){.dst = "10.0.0.0", .len = 8, .port = 0, .metric = 100});
-	set_route((struct r){.dst = "10.0.0.0", .len = 8, .port = 1, .metric = 300, .gw = "10.9.9.9"});
+	set_route((struct r){
+			.dst = "10.0.0.0", .len = 8, .port = 1, .metric = 300, .gw = "10.9.9.9"});
 	to("10.0.0.5");
 	ck_assert_uint_eq(hop.port, 0);
-	ck_assert_int_eq(set_route((struct r){.dst = "10.0.0.0", .len = 8, .port = 0, .metric = 100, .del = true}), ETA_STATUS_OK);
+	ck_assert_int_eq(set_route((struct r){.dst = "10.0.0.0",
+					 .len = 8,
+					 .port = 0,
+					 .metric = 100,
+					 .del = true}),
+			ETA_STATUS_OK);
 	to("10.0.0.5");
 	ck_assert_uint_eq(hop.port, 1);
-	ck_assert_int_eq(set_route((struct r){.dst = "10.0.0.0", .len = 8, .port = 0, .metric = 100, .del = true}), ETA_STATUS_NOT_FOUND);
-	ck_assert_int_eq(set_route((struct r){.dst = "10.0.0.0", .len = 8, .port = 1, .metric = 200, .del = true}), ETA_STATUS_OK);
+	ck_assert_int_eq(set_route((struct r){.dst = "10.0.0.0",
+					 .len = 8,
+					 .port = 0,
+					 .metric = 100,
+					 .del = true}),
+			ETA_STATUS_NOT_FOUND);
+	ck_assert_int_eq(set_route((struct r){.dst = "10.0.0.0",
+					 .len = 8,
+					 .port = 1,
+					 .metric = 200,
+					 .del = true}),
+			ETA_STATUS_OK);
 	ck_assert_int_eq(to("10.0.0.5"), ROUTE_NEIGH_PENDING);
-	ck_assert_int_eq(set_route((struct r){.dst = "10.0.0.0", .len = 8, .port = 1, .metric = 300, .gw = "10.9.9.9", .del = true}),
+	ck_assert_int_eq(set_route((struct r){.dst = "10.0.0.0",
+					 .len = 8,
+					 .port = 1,
+					 .metric = 300,
+					 .gw = "10.9.9.9",
+					 .del = true}),
 			ETA_STATUS_OK);
 	ck_assert_int_eq(to("10.0.0.5"), ROUTE_NONE);
 }
@@ -214,7 +243,9 @@ START_TEST(route_admin__replacing_changes_mtu_and_takes_no_room)
 
 	start(4, 2, 4);
 	for (i = 0; i < 10; i++)
-		ck_assert_int_eq(set_route((struct r){.dst = "10.0.0.0", .len = 8, .mtu = 1000 + i}), ETA_STATUS_OK);
+		ck_assert_int_eq(
+				set_route((struct r){.dst = "10.0.0.0", .len = 8, .mtu = 1000 + i}),
+				ETA_STATUS_OK);
 	to("10.0.0.5");
 	ck_assert_uint_eq(hop.mtu, 1009);
 	ck_assert_int_eq(set_route((struct r){.dst = "11.0.0.0", .len = 8}), ETA_STATUS_OK);
@@ -227,7 +258,8 @@ START_TEST(route_admin__host_bits_of_a_prefix_do_not_matter)
 {
 	set_route((struct r){.dst = "10.1.2.3", .len = 8});
 	ck_assert_int_eq(to("10.200.0.1"), ROUTE_NEIGH_PENDING);
-	ck_assert_int_eq(set_route((struct r){.dst = "10.9.9.9", .len = 8, .del = true}), ETA_STATUS_OK);
+	ck_assert_int_eq(set_route((struct r){.dst = "10.9.9.9", .len = 8, .del = true}),
+			ETA_STATUS_OK);
 }
 END_TEST
 
@@ -237,7 +269,8 @@ START_TEST(route_admin__hostile_fields_are_refused)
 
 	ck_assert_int_eq(set_route((struct r){.dst = "10.0.0.0", .len = 33}), ETA_STATUS_INVALID);
 	ck_assert_int_eq(set_route((struct r){.dst = "fd00::", .len = 129}), ETA_STATUS_INVALID);
-	ck_assert_int_eq(set_route((struct r){.dst = "10.0.0.0", .len = 8, .port = 2}), ETA_STATUS_INVALID);
+	ck_assert_int_eq(set_route((struct r){.dst = "10.0.0.0", .len = 8, .port = 2}),
+			ETA_STATUS_INVALID);
 	ck_assert_int_eq(set_addr("10.0.0.1", 33, 0, false), ETA_STATUS_INVALID);
 	ck_assert_int_eq(set_addr("0.0.0.0", 8, 0, false), ETA_STATUS_INVALID);
 	ck_assert_int_eq(set_addr("10.0.0.1", 24, 7, false), ETA_STATUS_INVALID);
@@ -254,7 +287,8 @@ END_TEST
 
 START_TEST(route_admin__link_changes_port_and_epoch)
 {
-	struct eta_admin_msg m = {.op = ETA_ADMIN_LINK_SET, .link = {.port = 0, .up = 1, .mtu = 9000, .mac = {2, 9, 9, 9, 9, 9}}};
+	struct eta_admin_msg m = {.op = ETA_ADMIN_LINK_SET,
+			.link = {.port = 0, .up = 1, .mtu = 9000, .mac = {2, 9, 9, 9, 9, 9}}};
 
 	set_route((struct r){.dst = "10.0.0.0", .len = 8});
 	set_neigh("10.0.0.2", 0, 1);
@@ -368,7 +402,8 @@ START_TEST(route_source__v6_scope)
 	set_addr("fe80::1", 64, 0, false);
 	set_route((struct r){.dst = "::", .len = 0, .port = 0});
 	set_route((struct r){.dst = "fe80::", .len = 64, .port = 0});
-	ck_assert_int_eq(route_source(rt, &dst, &src), ROUTE_NONE); /* a link-local source is of no use outside */
+	ck_assert_int_eq(route_source(rt, &dst, &src),
+			ROUTE_NONE); /* a link-local source is of no use outside */
 	set_addr("2001:db8:1::1", 64, 0, false);
 	set_addr("10.0.0.1", 24, 0, false);
 	ck_assert_int_eq(route_source(rt, &dst, &src), ROUTE_OK);
@@ -477,10 +512,26 @@ START_TEST(route_resolve__a_scan_of_the_link_pushes_out_no_one_that_answers)
 		snprintf(text, sizeof(text), "10.0.1.%u", i);
 		ck_assert_int_eq(to(text), ROUTE_OK);
 	}
-	ck_assert_int_eq(to_at("10.0.3.1", 10 + SECOND), ROUTE_NEIGH_PENDING); /* their second is over */
+	ck_assert_int_eq(to_at("10.0.3.1", 10 + SECOND),
+			ROUTE_NEIGH_PENDING); /* their second is over */
 	ck_assert_int_eq(next_notice("10.0.3.1", ETA_ADMIN_NEIGH_WANT, 10 + SECOND), 1);
-	ck_assert_int_eq(set_neigh("10.0.4.1", 0, 1), ETA_STATUS_OK); /* the kernel's knowledge beats a wish */
+	ck_assert_int_eq(set_neigh("10.0.4.1", 0, 1),
+			ETA_STATUS_OK); /* the kernel's knowledge beats a wish */
 	ck_assert_ptr_null(route_check(rt));
+}
+END_TEST
+
+START_TEST(route_resolve__the_unresolved_hold_half_of_the_table)
+{
+	char text[16];
+	uint32_t i;
+
+	set_route((struct r){.dst = "10.0.0.0", .len = 8});
+	for (i = 1; i < 100; i++) {
+		snprintf(text, sizeof(text), "10.0.2.%u", i);
+		to_at(text, 10);
+	}
+	ck_assert_uint_eq(stats.neigh_table_full, 99 - 8);
 }
 END_TEST
 
@@ -494,7 +545,8 @@ START_TEST(route_resolve_reply__floods_resolve_nothing)
 	ck_assert_mem_eq(hop.dmac, nt_peer_mac, 6);
 	ck_assert(!route_hop_is_current(&hop, route_epoch(rt)));
 	ck_assert(!route_notice_next(rt, 0, &m));
-	ck_assert_int_eq(route_resolve_reply(rt, &a, 1, nt_peer_mac, 0, &hop), ROUTE_NEIGH_PENDING); /* asymmetric: ask */
+	ck_assert_int_eq(route_resolve_reply(rt, &a, 1, nt_peer_mac, 0, &hop),
+			ROUTE_NEIGH_PENDING); /* asymmetric: ask */
 	set_neigh("10.0.0.2", 0, 0x77);
 	ck_assert_int_eq(route_resolve_reply(rt, &a, 0, nt_peer_mac, 0, &hop), ROUTE_OK);
 	ck_assert_uint_eq(hop.dmac[5], 0x77); /* what the kernel knows wins */
@@ -531,29 +583,36 @@ START_TEST(route_resolve__random_changes_agree_with_a_plain_list)
 
 	start(4, 40, 16);
 	for (step = 0; step < 20000; step++) {
-		uint32_t k = (uint32_t)rand_r(&seed) % 40, best = 40, dst;
+		uint32_t k = (uint32_t)rand_r(&seed) % 40, best = 40, dst, mask;
 		char text[20];
 
 		if (!list[k].used) {
 			list[k].len = (uint32_t)rand_r(&seed) % 5 * 8;
-			list[k].dst = list[k].len == 0 ? 0 : (10u << 24 | ((uint32_t)rand_r(&seed) & 0x010101)) &
-					(UINT32_MAX << (32 - list[k].len));
-			list[k].metric = k; /* unique: the order of equals is not in question here */
+			mask = list[k].len ? UINT32_MAX << (32 - list[k].len) : 0;
+			list[k].dst = (10u << 24 | ((uint32_t)rand_r(&seed) & 0x010101)) & mask;
+			list[k].metric = k; /* unique: the order of equals is not in question */
 			list[k].port = (uint32_t)rand_r(&seed) & 1;
 		}
 		list[k].used = !list[k].used;
-		snprintf(text, sizeof(text), "%u.%u.%u.%u", list[k].dst >> 24, list[k].dst >> 16 & 255, list[k].dst >> 8 & 255,
-				list[k].dst & 255);
-		ck_assert_int_eq(set_route((struct r){.dst = text, .len = (uint8_t)list[k].len, .metric = list[k].metric,
-				.port = (uint8_t)list[k].port, .gw = "1.1.1.1", .del = !list[k].used}), ETA_STATUS_OK);
+		snprintf(text, sizeof(text), "%u.%u.%u.%u", list[k].dst >> 24,
+				list[k].dst >> 16 & 255, list[k].dst >> 8 & 255, list[k].dst & 255);
+		ck_assert_int_eq(set_route((struct r){.dst = text,
+						 .len = (uint8_t)list[k].len,
+						 .metric = list[k].metric,
+						 .port = (uint8_t)list[k].port,
+						 .gw = "1.1.1.1",
+						 .del = !list[k].used}),
+				ETA_STATUS_OK);
 		dst = 10u << 24 | ((uint32_t)rand_r(&seed) & 0x010101);
 		for (i = 0; i < 40; i++) {
-			if (!list[i].used || (list[i].len && (dst ^ list[i].dst) >> (32 - list[i].len)))
+			if (!list[i].used ||
+					(list[i].len && (dst ^ list[i].dst) >> (32 - list[i].len)))
 				continue;
 			if (best == 40 || list[i].len > list[best].len)
 				best = i; /* ascending metric: the first of a length is its best */
 		}
-		snprintf(text, sizeof(text), "%u.%u.%u.%u", dst >> 24, dst >> 16 & 255, dst >> 8 & 255, dst & 255);
+		snprintf(text, sizeof(text), "%u.%u.%u.%u", dst >> 24, dst >> 16 & 255,
+				dst >> 8 & 255, dst & 255);
 		if (best == 40) {
 			ck_assert_int_eq(to_at(text, 0), ROUTE_NONE);
 			continue;
@@ -593,6 +652,7 @@ int main(void)
 	tcase_add_test(tc, route_resolve__forgotten_neighbour_serves_until_the_kernel_has_looked);
 	tcase_add_test(tc, route_admin__same_mac_again_keeps_the_epoch);
 	tcase_add_test(tc, route_resolve__a_scan_of_the_link_pushes_out_no_one_that_answers);
+	tcase_add_test(tc, route_resolve__the_unresolved_hold_half_of_the_table);
 	tcase_add_test(tc, route_resolve_reply__floods_resolve_nothing);
 	tcase_add_test(tc, route_confirm__at_most_every_five_seconds);
 	tcase_add_test(tc, route_resolve__random_changes_agree_with_a_plain_list);

@@ -23,7 +23,8 @@ static void teardown(void)
 
 static struct rte_mbuf *frame(bool v6, uint32_t len)
 {
-	return nt_tcp_frame(&(struct nt_tcp){.src = v6 ? "fd00::2" : NULL, .dst = v6 ? "fd00::1" : NULL, .len = len});
+	return nt_tcp_frame(&(struct nt_tcp){
+			.src = v6 ? "fd00::2" : NULL, .dst = v6 ? "fd00::1" : NULL, .len = len});
 }
 
 /* What the kernel leaves in the checksum field: the pseudo-header sum of @len bytes. */
@@ -94,9 +95,13 @@ START_TEST(vnet_to_tx__superframe_round_trip_keeps_the_kernels_sum)
 	for (v6 = 0; v6 < 2; v6++) {
 		struct rte_mbuf *m = frame(v6, 9000);
 		uint32_t l4_off = v6 ? 54 : 34;
-		struct virtio_net_hdr in = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = (uint16_t)l4_off, .csum_offset = 16,
-				.gso_size = 1448, .hdr_len = (uint16_t)(l4_off + 20),
-				.gso_type = v6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4};
+		struct virtio_net_hdr in = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+				.csum_start = (uint16_t)l4_off,
+				.csum_offset = 16,
+				.gso_size = 1448,
+				.hdr_len = (uint16_t)(l4_off + 20),
+				.gso_type = v6 ? VIRTIO_NET_HDR_GSO_TCPV6
+					       : VIRTIO_NET_HDR_GSO_TCPV4};
 		uint16_t kernel, without;
 
 		make_partial(m, 0);
@@ -123,7 +128,9 @@ START_TEST(vnet_to_tx__fills_in_where_the_port_cannot)
 	for (v6 = 0; v6 < 2; v6++) {
 		struct rte_mbuf *m = frame(v6, 11);
 
-		hdr = (struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = v6 ? 54 : 34, .csum_offset = 16};
+		hdr = (struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+				.csum_start = v6 ? 54 : 34,
+				.csum_offset = 16};
 		make_partial(m, 31);
 		ck_assert(vnet_to_tx(&hdr, 0, m));
 		ck_assert_uint_eq(m->ol_flags, 0);
@@ -138,11 +145,13 @@ START_TEST(vnet_to_tx__fills_in_over_segments)
 	struct rte_mbuf *m = frame(false, 11), *tail = nt_alloc(8);
 
 	make_partial(m, 31);
-	memcpy(rte_pktmbuf_mtod(tail, uint8_t *), rte_pktmbuf_mtod_offset(m, uint8_t *, 57), 8); /* after 3 payload bytes: odd */
+	memcpy(rte_pktmbuf_mtod(tail, uint8_t *), rte_pktmbuf_mtod_offset(m, uint8_t *, 57),
+			8); /* after 3 payload bytes: odd */
 	m->data_len -= 8;
 	m->pkt_len -= 8;
 	ck_assert_int_eq(rte_pktmbuf_chain(m, tail), 0);
-	hdr = (struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 34, .csum_offset = 16};
+	hdr = (struct virtio_net_hdr){
+			.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 34, .csum_offset = 16};
 	ck_assert(vnet_to_tx(&hdr, 0, m));
 	ck_assert_int_eq(rte_pktmbuf_linearize(m), 0);
 	ck_assert_uint_eq(nt_l4_sum(rte_pktmbuf_mtod_offset(m, uint8_t *, 14)), 0xffff);
@@ -154,9 +163,13 @@ START_TEST(vnet_to_tx__impossible_headers_are_refused)
 {
 	struct rte_mbuf *m = frame(false, 11);
 
-	hdr = (struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 60000, .csum_offset = 16};
+	hdr = (struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+			.csum_start = 60000,
+			.csum_offset = 16};
 	ck_assert(!vnet_to_tx(&hdr, CAPS_ALL, m));
-	hdr = (struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 34, .csum_offset = 60000};
+	hdr = (struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+			.csum_start = 34,
+			.csum_offset = 60000};
 	ck_assert(!vnet_to_tx(&hdr, 0, m));
 	hdr = (struct virtio_net_hdr){.gso_type = VIRTIO_NET_HDR_GSO_TCPV4, .gso_size = 1448};
 	ck_assert(!vnet_to_tx(&hdr, CAPS_ALL, m)); /* superframe without partial checksum */
@@ -170,7 +183,8 @@ START_TEST(vnet_to_tx__impossible_headers_are_refused)
 	hdr.gso_type = VIRTIO_NET_HDR_GSO_UDP;
 	ck_assert(!vnet_to_tx(&hdr, CAPS_ALL, m));
 	hdr.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
-	*rte_pktmbuf_mtod_offset(m, uint8_t *, 46) = 0xf0; /* header of 60 bytes in a frame that has 31 */
+	*rte_pktmbuf_mtod_offset(m, uint8_t *, 46) =
+			0xf0; /* header of 60 bytes in a frame that has 31 */
 	ck_assert(!vnet_to_tx(&hdr, CAPS_ALL, m));
 	rte_pktmbuf_free(m);
 }
