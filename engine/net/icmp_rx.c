@@ -52,8 +52,8 @@ static int kind_v4(uint8_t type, uint8_t code)
 		return ICMP_UNREACH_SOFT;
 	case V4_TIME_EXCEEDED: return ICMP_TIME_EXCEEDED;
 	case V4_PARAM_PROBLEM: return ICMP_PARAM_PROBLEM;
+	default: return -1;
 	}
-	return -1;
 }
 
 static int kind_v6(uint8_t type, uint8_t code)
@@ -67,8 +67,8 @@ static int kind_v6(uint8_t type, uint8_t code)
 	case V6_TOO_BIG: return ICMP_FRAG_NEEDED;
 	case V6_TIME_EXCEEDED: return ICMP_TIME_EXCEEDED;
 	case V6_PARAM_PROBLEM: return ICMP_PARAM_PROBLEM;
+	default: return -1;
 	}
-	return -1;
 }
 
 static uint16_t load_be16(const uint8_t *p)

@@ -40,7 +40,7 @@ int net_init(struct net *net, const struct net_conf *conf, char *err, size_t err
 
 	memset(net, 0, sizeof(*net));
 	if (conf->ports_n > PORTS_MAX) {
-		snprintf(err, err_len, "%u ports: at most %u are supported", conf->ports_n,
+		(void)snprintf(err, err_len, "%u ports: at most %d are supported", conf->ports_n,
 				PORTS_MAX);
 		return -EINVAL;
 	}
@@ -54,17 +54,18 @@ int net_init(struct net *net, const struct net_conf *conf, char *err, size_t err
 		net->tx[i].port = conf->port[i];
 	}
 	/* Two engines may live in one process: the address tells them apart. */
-	snprintf(seed, sizeof(seed), "%u_%llx", conf->core_idx, (unsigned long long)(uintptr_t)net);
+	(void)snprintf(seed, sizeof(seed), "%u_%llx", conf->core_idx,
+			(unsigned long long)(uintptr_t)net);
 	if (punt_init(&net->punt, or_default(conf->punt_ring_n, PUNT_RING_DEFAULT), conf->socket_id,
 			    seed) != 0) {
-		snprintf(err, err_len,
+		(void)snprintf(err, err_len,
 				"no memory for punt rings: core=%u entries=%u (power of two)",
 				conf->core_idx, or_default(conf->punt_ring_n, PUNT_RING_DEFAULT));
 		return -ENOMEM;
 	}
 	net->route = route_create(&rc, &net->stats);
 	if (!net->route) {
-		snprintf(err, err_len,
+		(void)snprintf(err, err_len,
 				"no memory for tables of core %u (addrs=%u routes=%u neighs=%u)",
 				conf->core_idx, rc.addrs_max, rc.routes_max, rc.neighs_max);
 		punt_fini(&net->punt);

@@ -16,10 +16,10 @@ struct port *port_open(const char *spec, int socket_id, char *err, size_t err_le
 	else if (strncmp(spec, "packet:", 7) == 0)
 		port = port_packet_open(spec + 7, socket_id, err, err_len);
 	else
-		snprintf(err, err_len,
+		(void)snprintf(err, err_len,
 				"port '%s': write packet:<interface> or dpdk:<device arguments>",
 				spec);
 	if (port)
-		snprintf(port->name, sizeof(port->name), "%s", spec);
+		(void)snprintf(port->name, sizeof(port->name), "%s", spec);
 	return port;
 }

@@ -203,15 +203,16 @@ static int find_device(struct port_dpdk *p, const char *args, char *err, size_t 
 	int rc;
 
 	if (strcspn(args, ",") >= sizeof(name) || args[0] == '\0') {
-		snprintf(err, err_len, "port 'dpdk:%s': no device name, or one too long", args);
+		(void)snprintf(err, err_len, "port 'dpdk:%s': no device name, or one too long",
+				args);
 		return -1;
 	}
-	snprintf(name, strcspn(args, ",") + 1, "%s", args);
+	(void)snprintf(name, strcspn(args, ",") + 1, "%s", args);
 	if (rte_eth_dev_get_port_by_name(name, &p->id) == 0)
 		return 0;
 	rc = rte_dev_probe(args);
 	if (rc != 0) {
-		snprintf(err, err_len,
+		(void)snprintf(err, err_len,
 				"port 'dpdk:%s': cannot be probed: %s; "
 				"check driver name, arguments and interface",
 				args, strerror(-rc));
@@ -220,7 +221,7 @@ static int find_device(struct port_dpdk *p, const char *args, char *err, size_t 
 	p->was_probed = true;
 	if (rte_eth_dev_get_port_by_name(name, &p->id) == 0)
 		return 0;
-	snprintf(err, err_len, "port 'dpdk:%s': probed, but it is no Ethernet device", args);
+	(void)snprintf(err, err_len, "port 'dpdk:%s': probed, but it is no Ethernet device", args);
 	return -1;
 }
 
@@ -299,13 +300,14 @@ static int make_pool(
 {
 	char name[RTE_MEMPOOL_NAMESIZE];
 
-	snprintf(name, sizeof(name), "dpdk%u", p->id);
+	(void)snprintf(name, sizeof(name), "dpdk%u", p->id);
 	p->port.pool = rte_pktmbuf_pool_create(name, MBUFS_N, MBUF_CACHE_N, 0,
 			RTE_PKTMBUF_HEADROOM + room_bytes, socket_id);
 	if (p->port.pool)
 		return 0;
-	snprintf(err, err_len, "no memory for %u frame buffers of %u bytes (%s): give EAL more",
-			MBUFS_N, room_bytes, rte_strerror(rte_errno));
+	(void)snprintf(err, err_len,
+			"no memory for %u frame buffers of %u bytes (%s): give EAL more", MBUFS_N,
+			room_bytes, rte_strerror(rte_errno));
 	return -1;
 }
 
@@ -379,7 +381,8 @@ static int start_device(
 		rc = configure(p, &info, socket_id, room_bytes, &step);
 	}
 	if (rc < 0) {
-		snprintf(err, err_len, "port 'dpdk:%s': %s failed: %s", args, step, strerror(-rc));
+		(void)snprintf(err, err_len, "port 'dpdk:%s': %s failed: %s", args, step,
+				strerror(-rc));
 		return -1;
 	}
 	open_filters(p->id);
@@ -395,7 +398,7 @@ struct port *port_dpdk_open(const char *args, int socket_id, char *err, size_t e
 	struct port_dpdk *p = calloc(1, sizeof(*p));
 
 	if (!p) {
-		snprintf(err, err_len, "port 'dpdk:%s': out of memory", args);
+		(void)snprintf(err, err_len, "port 'dpdk:%s': out of memory", args);
 		return NULL;
 	}
 	p->port.ops = &dpdk_ops;

@@ -209,8 +209,10 @@ static uint16_t packet_rx_burst(struct port *port, struct rte_mbuf **burst, uint
 	}
 	/* What is left of the ready ones moves to the front, with its iovec. */
 	p->posted_n -= (uint32_t)got;
-	memmove(p->posted, p->posted + got, p->posted_n * sizeof(p->posted[0]));
-	memmove(p->rx_iov, p->rx_iov + got, p->posted_n * sizeof(p->rx_iov[0]));
+	for (i = 0; i < p->posted_n; i++) {
+		p->posted[i] = p->posted[i + (uint32_t)got];
+		p->rx_iov[i] = p->rx_iov[i + (uint32_t)got];
+	}
 	port->stats.rx_frames += out;
 	return (uint16_t)out;
 }
@@ -347,10 +349,10 @@ static struct rte_mempool *make_pool(const struct port_packet *p, const char *wh
 	char name[RTE_MEMPOOL_NAMESIZE];
 	struct rte_mempool *pool;
 
-	snprintf(name, sizeof(name), "%s_%s", what, p->conf.ifname);
+	(void)snprintf(name, sizeof(name), "%s_%s", what, p->conf.ifname);
 	pool = rte_pktmbuf_pool_create(name, n, RTE_MIN(POOL_CACHE_N, n / 4), 0, room, socket_id);
 	if (!pool)
-		snprintf(err, err_len,
+		(void)snprintf(err, err_len,
 				"port 'packet:%s': no memory for %u buffers of %u bytes (%s): "
 				"give EAL more, or set %s=N",
 				p->conf.ifname, n, room, rte_strerror(rte_errno), what);
@@ -393,7 +395,7 @@ struct port *port_packet_open(const char *args, int socket_id, char *err, size_t
 	struct port_packet *p = calloc(1, sizeof(*p));
 
 	if (!p) {
-		snprintf(err, err_len, "port 'packet:%s': out of memory", args);
+		(void)snprintf(err, err_len, "port 'packet:%s': out of memory", args);
 		return NULL;
 	}
 	p->fd = -1;

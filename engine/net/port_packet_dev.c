@@ -78,20 +78,21 @@ int packet_conf_parse(const char *args, struct packet_conf *conf, char *err, siz
 
 	*conf = (struct packet_conf){.big_n = BIG_DEFAULT, .small_n = SMALL_DEFAULT};
 	if (strlen(args) >= sizeof(copy)) {
-		snprintf(err, err_len, "port 'packet:%s': too long", args);
+		(void)snprintf(err, err_len, "port 'packet:%s': too long", args);
 		return -1;
 	}
 	memcpy(copy, args, strlen(args) + 1);
 	word = strsep(&rest, ",");
 	if (word[0] == '\0' || strlen(word) >= sizeof(conf->ifname)) {
-		snprintf(err, err_len, "port 'packet:%s': '%s' is no interface name", args, word);
+		(void)snprintf(err, err_len, "port 'packet:%s': '%s' is no interface name", args,
+				word);
 		return -1;
 	}
 	memcpy(conf->ifname, word, strlen(word) + 1);
 	while ((word = strsep(&rest, ",")) != NULL) {
 		if (option(word, conf))
 			continue;
-		snprintf(err, err_len,
+		(void)snprintf(err, err_len,
 				"port 'packet:%s': '%s' is not one of own, nogro, big=N, small=N "
 				"(N from %u to %u)",
 				args, word, BUFS_MIN, BUFS_MAX);
@@ -151,7 +152,7 @@ int packet_dev_open(
 	if (fd >= 0)
 		failed = ask(fd, conf, dev);
 	if (failed) {
-		snprintf(err, err_len, "port 'packet:%s': cannot %s the interface: %s",
+		(void)snprintf(err, err_len, "port 'packet:%s': cannot %s the interface: %s",
 				conf->ifname, failed, strerror(errno));
 		if (fd >= 0)
 			close(fd);
@@ -267,7 +268,7 @@ int packet_socket_open(const struct packet_conf *conf, const struct packet_dev *
 	const char *failed;
 
 	if (fd < 0) {
-		snprintf(err, err_len,
+		(void)snprintf(err, err_len,
 				"port 'packet:%s': cannot open a packet socket: %s; "
 				"run as root or with CAP_NET_RAW",
 				conf->ifname, strerror(errno));
@@ -276,7 +277,7 @@ int packet_socket_open(const struct packet_conf *conf, const struct packet_dev *
 	failed = set_up(fd, conf, dev);
 	if (!failed)
 		return fd;
-	snprintf(err, err_len, "port 'packet:%s': %s failed: %s", conf->ifname, failed,
+	(void)snprintf(err, err_len, "port 'packet:%s': %s failed: %s", conf->ifname, failed,
 			strerror(errno));
 	close(fd);
 	return -1;

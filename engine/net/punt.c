@@ -19,7 +19,7 @@ static struct rte_ring *ring_create(const char *what, const char *seed, uint32_t
 {
 	char name[RTE_RING_NAMESIZE];
 
-	snprintf(name, sizeof(name), "%s_%s", what, seed);
+	(void)snprintf(name, sizeof(name), "%s_%s", what, seed);
 	return rte_ring_create(name, n, socket_id, RING_F_SP_ENQ | RING_F_SC_DEQ);
 }
 

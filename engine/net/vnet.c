@@ -182,7 +182,7 @@ static bool ask_tso(const struct virtio_net_hdr *hdr, struct rte_mbuf *m, uint8_
 	if ((type != VIRTIO_NET_HDR_GSO_TCPV4 && type != VIRTIO_NET_HDR_GSO_TCPV6) ||
 			proto != IPPROTO_TCP || hdr->gso_size == 0)
 		return false;
-	m->l4_len = (tcp[12] >> 4) * 4u;
+	m->l4_len = (uint64_t)(tcp[12] >> 4) * 4;
 	if (m->l4_len < 20 || l4_off + m->l4_len > m->data_len)
 		return false;
 	m->tso_segsz = hdr->gso_size;

@@ -137,6 +137,29 @@ static void peer(int ready_rd, int done_wr)
 	exit(0);
 }
 
+struct rte_mbuf *nt_udp(uint32_t len, const char *text)
+{
+	struct rte_mbuf *m = nt_alloc(42 + len);
+	uint8_t *f = rte_pktmbuf_mtod(m, uint8_t *);
+	uint32_t i;
+
+	memcpy(f, nt_lab_mac_b, 6);
+	memcpy(f + 6, nt_lab_mac_a, 6);
+	memcpy(f + 12,
+			(const uint8_t[]){8, 0, 0x45, 0, (uint8_t)((28 + len) >> 8),
+					(uint8_t)(28 + len), 0, 0, 0x40, 0, 64, 17},
+			12);
+	memcpy(f + 26, (const uint8_t[]){10, 99, 0, 1, 10, 99, 0, 2}, 8);
+	memcpy(f + 34,
+			(const uint8_t[]){NT_UDP_PORT >> 8, NT_UDP_PORT & 255, 0, 7,
+					(uint8_t)((8 + len) >> 8), (uint8_t)(8 + len)},
+			6);
+	for (i = 0; i < len; i++)
+		f[42 + i] = text ? (uint8_t)text[i] : nt_byte(i);
+	nt_fix_ip(m);
+	return m;
+}
+
 bool nt_lab(void)
 {
 	int to_child[2], to_us[2];

@@ -89,6 +89,12 @@ uint32_t nt_flat(const struct rte_mbuf *m, uint8_t *out, uint32_t out_len);
  * Return: false when not root.
  */
 bool nt_lab(void);
+/*
+ * A UDP datagram of @len bytes (@text, or nt_byte()) to the peer's port 7; its own checksum is 0, which
+ * means none.
+ */
+#define NT_UDP_PORT 4444
+struct rte_mbuf *nt_udp(uint32_t len, const char *text);
 extern uint8_t nt_lab_mac_a[6], nt_lab_mac_b[6];
 
 /* main() of a test: one suite, one process. */

@@ -20,7 +20,6 @@
 
 #define SPEC ",big=128,small=512"
 #define WAIT_MS 3000
-#define OUR_PORT 4444
 
 static struct port *port;
 static struct net net;
@@ -81,7 +80,7 @@ static bool is_udp_to_us(const struct rte_mbuf *m)
 	const uint8_t *f = rte_pktmbuf_mtod(m, const uint8_t *);
 
 	return m->data_len > 42 && f[12] == 8 && f[13] == 0 && f[23] == 17 &&
-	       (f[36] << 8 | f[37]) == OUR_PORT;
+	       (f[36] << 8 | f[37]) == NT_UDP_PORT;
 }
 
 static bool is_tagged(const struct rte_mbuf *m)
@@ -92,30 +91,6 @@ static bool is_tagged(const struct rte_mbuf *m)
 static bool is_tcp(const struct rte_mbuf *m)
 {
 	return m->data_len >= 54 && rte_pktmbuf_mtod(m, const uint8_t *)[23] == 6;
-}
-
-/* A UDP datagram to the peer's port 7; its own checksum is 0 = none. */
-static struct rte_mbuf *udp(uint32_t len, const char *text)
-{
-	struct rte_mbuf *m = nt_alloc(42 + len);
-	uint8_t *f = rte_pktmbuf_mtod(m, uint8_t *);
-	uint32_t i;
-
-	memcpy(f, nt_lab_mac_b, 6);
-	memcpy(f + 6, port->mac, 6);
-	memcpy(f + 12,
-			(const uint8_t[]){8, 0, 0x45, 0, (uint8_t)((28 + len) >> 8),
-					(uint8_t)(28 + len), 0, 0, 0x40, 0, 64, 17},
-			12);
-	memcpy(f + 26, (const uint8_t[]){10, 99, 0, 1, 10, 99, 0, 2}, 8);
-	memcpy(f + 34,
-			(const uint8_t[]){OUR_PORT >> 8, OUR_PORT & 255, 0, 7,
-					(uint8_t)((8 + len) >> 8), (uint8_t)(8 + len)},
-			6);
-	for (i = 0; i < len; i++)
-		f[42 + i] = text ? (uint8_t)text[i] : nt_byte(i);
-	nt_fix_ip(m);
-	return m;
 }
 
 static void send_one(struct rte_mbuf *m)
@@ -129,7 +104,7 @@ static void echo_datagram(uint32_t len)
 	struct rte_mbuf *m;
 	uint32_t i;
 
-	send_one(udp(len, NULL));
+	send_one(nt_udp(len, NULL));
 	m = receive(is_udp_to_us);
 	ck_assert_ptr_nonnull(m);
 	ck_assert_uint_eq(m->nb_segs, 1);
@@ -283,8 +258,8 @@ START_TEST(port_packet__shared_device_gets_tcp_and_nothing_else)
 
 	start("packet:va" SPEC);
 	ck_assert(port->kernel_shared);
-	send_one(udp(22, NULL)); /* its echo is the kernel's */
-	send_one(udp(3, "tag")); /* and so is a tagged frame */
+	send_one(nt_udp(22, NULL)); /* its echo is the kernel's */
+	send_one(nt_udp(3, "tag")); /* and so is a tagged frame */
 	client_run("10.99.0.1", "10.99.0.2", 5005);
 	while (port->ops->rx_burst(port, &m, 1) == 1) {
 		ck_assert(is_tcp(m));
@@ -303,7 +278,7 @@ START_TEST(port_packet__own_device_gets_tags_back)
 	struct ip_pkt pkt;
 
 	start("packet:va,own" SPEC);
-	send_one(udp(3, "tag"));
+	send_one(nt_udp(3, "tag"));
 	m = receive(is_tagged);
 	ck_assert_ptr_nonnull(m);
 	ck_assert_uint_eq(m->data_len, 64);
@@ -320,8 +295,8 @@ END_TEST
 START_TEST(port_packet__what_is_too_long_is_counted_and_the_rest_sent)
 {
 	start("packet:va,own" SPEC);
-	net_tx_frame(&net, 0, udp(1600, NULL));
-	net_tx_frame(&net, 0, udp(22, NULL));
+	net_tx_frame(&net, 0, nt_udp(1600, NULL));
+	net_tx_frame(&net, 0, nt_udp(22, NULL));
 	net_tx_flush(&net);
 	ck_assert_uint_eq(port->stats.tx_errors, 1);
 	ck_assert_uint_eq(port->stats.tx_frames, 1);
@@ -351,8 +326,8 @@ START_TEST(port_packet__frames_sent_by_the_kernel_are_not_received)
 
 	start("packet:va,own" SPEC);
 	for (i = 0; i < 10; i++)
-		send_beside(udp(22, NULL));
-	send_one(udp(22, NULL));
+		send_beside(nt_udp(22, NULL));
+	send_one(nt_udp(22, NULL));
 	m = receive(is_udp_to_us);
 	ck_assert_ptr_nonnull(m);
 	ck_assert_uint_eq(port->stats.rx_frames, 1); /* nothing came before the first echo */
@@ -398,7 +373,7 @@ START_TEST(port_packet__pool_empty_receives_later)
 	start("packet:va,own,big=128,small=512");
 	p.fd = port->ops->sleep_fd(port);
 	for (i = 0; i < 200; i++)
-		send_one(udp(22, NULL));
+		send_one(nt_udp(22, NULL));
 	do {
 		ck_assert_int_eq(poll(&p, 1, WAIT_MS), 1);
 		got = port->ops->rx_burst(port, held + n, PORT_BURST);
@@ -419,12 +394,12 @@ START_TEST(port_packet__interface_down_is_no_disaster)
 
 	start("packet:va,own" SPEC);
 	ck_assert_int_eq(system("ip link set va down"), 0);
-	send_one(udp(22, NULL));
+	send_one(nt_udp(22, NULL));
 	ck_assert_uint_eq(port->stats.tx_dropped + port->stats.tx_errors, 1);
 	ck_assert_uint_eq(port->ops->rx_burst(port, &m, 1), 0);
 	ck_assert_uint_eq(port->ops->rx_burst(port, &m, 1), 0);
 	ck_assert_int_eq(system("ip link set va up"), 0);
-	send_one(udp(22, NULL));
+	send_one(nt_udp(22, NULL));
 	m = receive(is_udp_to_us);
 	ck_assert_ptr_nonnull(m);
 	rte_pktmbuf_free(m);
