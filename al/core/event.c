@@ -93,8 +93,9 @@ static bool believe(struct al_conn *conn, const struct news *n)
 bool al_conn_refresh(struct al_conn *conn)
 {
 	const struct eta_dti_en *en = conn->en;
-	uint32_t before = al_get(&conn->rcv_tail) ^ al_get(&conn->snd_una);
-	uint32_t old = before ^ (uint32_t)al_get8(&conn->state) << 8 ^ al_get8(&conn->level);
+	const uint32_t rcv_tail = al_get(&conn->rcv_tail), snd_una = al_get(&conn->snd_una);
+	const uint32_t limit = al_get(&conn->snd_limit);
+	const uint8_t state = al_get8(&conn->state), level = al_get8(&conn->level);
 	struct news n;
 
 	for (int i = 0; i < RECORD_TRIES; i++) {
@@ -121,8 +122,9 @@ bool al_conn_refresh(struct al_conn *conn)
 		believe(conn, &n);
 		break;
 	}
-	return (al_get(&conn->rcv_tail) ^ al_get(&conn->snd_una) ^ (uint32_t)al_get8(&conn->state) << 8 ^
-			       al_get8(&conn->level)) != old;
+	return al_get(&conn->rcv_tail) != rcv_tail || al_get(&conn->snd_una) != snd_una ||
+			al_get(&conn->snd_limit) != limit || al_get8(&conn->state) != state ||
+			al_get8(&conn->level) != level;
 }
 
 static struct al_conn *conn_of(uint32_t dti, uint16_t gen)
