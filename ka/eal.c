@@ -80,7 +80,7 @@ static int eal_init_quietly(int argc, char **argv, char **said)
 int eal_start(const struct conf *conf, int main_cpu, bool *is_huge, char *err, size_t err_len)
 {
 	char lcores[32], prefix[40], mib[24];
-	char args[][24] = {"etad", "--no-telemetry", "--log-level=error", "--no-pci", "--in-memory", "--no-huge", "--no-shconf", "-m"};
+	char args[][24] = {"etad", "--no-telemetry", "--log-level=*:error", "--no-pci", "--in-memory", "--no-huge", "--no-shconf", "-m"};
 	enum { PROGRAM, NO_TELEMETRY, LOG_LEVEL, NO_PCI, IN_MEMORY, NO_HUGE, NO_SHCONF, MIB };
 	char *argv[EAL_ARGS_MAX] = {args[PROGRAM], args[NO_TELEMETRY], args[LOG_LEVEL]};
 	char *said = NULL;

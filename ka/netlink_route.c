@@ -64,7 +64,10 @@ static bool netlink_route_better(const struct netlink_route *a, const struct net
 {
 	if (a->is_local_table != b->is_local_table)
 		return a->is_local_table;
-	return a->metric < b->metric;
+	if (a->metric != b->metric)
+		return a->metric < b->metric;
+	/* fe80::/64 is on every interface. */
+	return !a->is_elsewhere && b->is_elsewhere;
 }
 
 /* Make what the engine knows of @like's prefix true again. Return: the route it knows now. */

@@ -161,6 +161,7 @@ static void sockdiag_on_ready(void *arg, uint32_t events)
 
 int sockdiag_init(struct sockdiag *sd, struct loop *loop, const struct sockdiag_ops *ops, void *arg)
 {
+	const struct sockaddr_nl any = {.nl_family = AF_NETLINK};
 	const int rcvbuf = SOCKDIAG_RCVBUF_BYTES;
 	int rc;
 
@@ -173,8 +174,11 @@ int sockdiag_init(struct sockdiag *sd, struct loop *loop, const struct sockdiag_
 	rc = sd->watch.fd < 0 ? -errno : 0;
 	if (rc == 0) {
 		(void)setsockopt(sd->watch.fd, SOL_SOCKET, SO_RCVBUFFORCE, &rcvbuf, sizeof(rcvbuf));
-		rc = loop_add(loop, &sd->watch);
+		/* Without a port id of its own a socket counts as the sender, the kernel, and is told nothing. */
+		rc = bind(sd->watch.fd, (const struct sockaddr *)&any, sizeof(any)) < 0 ? -errno : 0;
 	}
+	if (rc == 0)
+		rc = loop_add(loop, &sd->watch);
 	if (rc < 0)
 		sockdiag_fini(sd);
 	return rc;
