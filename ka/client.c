@@ -153,6 +153,7 @@ void client_drop(struct client *client)
 		(void)close(client->pidfd);
 	if (client->wake_fd >= 0)
 		(void)close(client->wake_fd);
+	client->wake_fd = -1;
 	while (client->out) {
 		struct client_reply *reply = client->out;
 
@@ -417,10 +418,8 @@ static void client_ring_reply(struct client *client)
 /* The engine has answered all commands of the request. */
 static void client_finish(struct client *client)
 {
-	int wake_fd = client->wake_fd;
 	struct session *session = client->session;
 
-	client->wake_fd = -1;
 	if (client->req.type == ETA_CTL_ATTACH && client->worst != ETA_STATUS_OK) {
 		/* Answer before the session takes the connection with it. */
 		client_attach_reply(client, client->worst);
@@ -438,8 +437,9 @@ static void client_finish(struct client *client)
 		default: client_answer(client, ETA_STATUS_OK); break;
 		}
 	}
-	if (wake_fd >= 0)
-		(void)close(wake_fd);
+	if (client->wake_fd >= 0)
+		(void)close(client->wake_fd);
+	client->wake_fd = -1;
 	if (!client->is_dropped)
 		client_want_events(client);
 }
