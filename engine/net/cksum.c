@@ -3,9 +3,8 @@
  * The Internet checksum, and the copy that computes it on the way.
  *
  * 32-bit words are added into 64-bit lanes, which cannot overflow below 16 GiB; folding gives the
- * sum of the 16-bit words, because 2^16 = 1 modulo 2^16 - 1. With AVX2 eight words a step, else
- * two. Tails go through a zeroed buffer on the stack, so that nothing beyond the end is read and
- * each byte is read once: the source may change under us, the sum matches the copy.
+ * sum of the 16-bit words, because 2^16 = 1 modulo 2^16 - 1. With AVX2 eight words a step, else two.
+ * Each byte is read once: the source may change under us, the sum matches the copy.
  *
  * RFC 1071.
  */
@@ -87,11 +86,49 @@ static inline uint64_t lanes_sum(const struct lanes *l)
 
 #endif
 
+/* Sums fewer than BLOCK_BYTES bytes, in registers: headers end here, and must not wait for memory. */
+static inline uint64_t sum_tail(uint8_t *dst, const uint8_t *src, size_t len)
+{
+	uint64_t sum = 0, x;
+	uint32_t w;
+	uint16_t h;
+
+	for (; len >= 8; len -= 8, src += 8) {
+		memcpy(&x, src, 8);
+		if (dst) {
+			memcpy(dst, &x, 8);
+			dst += 8;
+		}
+		sum += (x & 0xffffffff) + (x >> 32);
+	}
+	if (len & 4) {
+		memcpy(&w, src, 4);
+		if (dst)
+			memcpy(dst, &w, 4);
+		sum += w;
+	}
+	if (len & 2) {
+		memcpy(&h, src + (len & 4), 2);
+		if (dst)
+			memcpy(dst + (len & 4), &h, 2);
+		sum += h;
+	}
+	if (len & 1) {
+		uint8_t last = src[len - 1];
+
+		if (dst)
+			dst[len - 1] = last;
+		sum += last;
+	}
+	return sum;
+}
+
 static inline uint64_t sum_blocks(uint8_t *dst, const uint8_t *src, size_t len)
 {
-	uint8_t tail[BLOCK_BYTES] = {0};
 	struct lanes l;
 
+	if (len < BLOCK_BYTES)
+		return sum_tail(dst, src, len);
 	lanes_init(&l);
 	for (; len >= BLOCK_BYTES; len -= BLOCK_BYTES) {
 		lanes_block(&l, dst, src);
@@ -99,13 +136,7 @@ static inline uint64_t sum_blocks(uint8_t *dst, const uint8_t *src, size_t len)
 		if (dst)
 			dst += BLOCK_BYTES;
 	}
-	if (len > 0) {
-		memcpy(tail, src, len);
-		lanes_block(&l, NULL, tail);
-		if (dst)
-			memcpy(dst, tail, len);
-	}
-	return lanes_sum(&l);
+	return lanes_sum(&l) + sum_tail(dst, src, len);
 }
 
 uint64_t cksum_sum(const void *data, size_t len)
