@@ -160,6 +160,8 @@ uint32_t admin_poll(struct core *core)
 	n += place_sweep(&core->dti, CORE_SWEEP_BUDGET);
 	if (core->dti.ring_n > 0 && core->now_us - core->dti.ring_sweep_us >= DOORBELL_IDLE_US)
 		(void)doorbell_sweep_idle(&core->dti);
+	if (core->dti.dormant_n > 0 && core->now_us - core->kick_look_us >= CORE_KICK_LOOK_US)
+		idle_look_kicks(core);
 	notices(core);
 	if (core->is_stopping && rte_ring_empty(core->commands) && core->dti.ending_n == 0)
 		core->is_stopped = true;

@@ -249,8 +249,6 @@ void core_run(struct core *core)
 			is_idle = true;
 			idle_since_us = now_us;
 		}
-		if (core->dti.dormant_n > 0 && now_us - core->kick_look_us >= CORE_KICK_LOOK_US)
-			idle_look_kicks(core);
 		rte_pause();
 		if (core->conf->idle == ENGINE_IDLE_ADAPTIVE && now_us - idle_since_us >= core->conf->idle_spin_us) {
 			idle_sleep(core, now_us);

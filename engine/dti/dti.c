@@ -260,7 +260,7 @@ void dti_unbind(struct dti *d, uint32_t idx)
 		word_store(en, c->gen, ETA_DTI_FREE, ETA_STATUS_OK);
 	}
 	event_tell_freed(d, idx);
-	dti_slot_put(d, idx);
+	event_mark(d, idx, 0); /* the slot goes at a safe moment */
 }
 
 void dti_read_param(const struct eta_dti_al *al, struct eta_dti_al *line1)

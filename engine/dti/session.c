@@ -420,12 +420,13 @@ static void reap_ctx(struct dti *d, struct session *s, uint32_t idx)
 	if (c->flags & DTI_CTX_MASTER)
 		accept_withdraw(d, idx, s);
 	reap_subs(d, s, idx);
-	if (c->session != s->idx)
-		return;
 	if (!(c->flags & DTI_CTX_BOUND)) {
-		dti_slot_put(d, idx);
+		if (c->session != 0)
+			event_mark(d, idx, 0); /* it was kept for what was owed */
 		return;
 	}
+	if (c->session != s->idx)
+		return;
 	if (s->state == SESSION_ORPHAN && (c->flags & DTI_CTX_SHARED))
 		return;
 	if (s->is_orderly)

@@ -54,6 +54,7 @@ struct model_conf {
 	uint32_t event_n;        /* 0 = 256 */
 	uint32_t chunk_order;    /* of send chunks: 0, 2 or 4 */
 	uint64_t rcv_bytes_max;  /* quota, 0 = no limit */
+	bool has_kick;           /* give the engine a kick descriptor: idle rings may leave its polled list */
 	const struct model *parent; /* forked from it: inherits it as owner 1 (and its ancestors) */
 };
 
@@ -62,6 +63,8 @@ struct model *model_attach(struct model_ka *ka, const struct model_conf *conf);
 bool model_is_attached(struct model *m);
 /* The process dies: SESSION_DEL. Memory is freed when KA's DONE came (model_ka_poll), or by model_ka_destroy(). */
 void model_die(struct model *m, bool orderly);
+/* Has the engine let go of the dead one? */
+bool model_is_gone(struct model *m);
 /* Drain the event queue and react. Return: events. */
 uint32_t model_poll(struct model *m);
 /* First broken promise of the engine, or NULL. */
