@@ -74,6 +74,7 @@ static uint32_t hop_slot(const struct ip_addr *dst)
 struct core_hop *core_hop(struct core *core, const struct ip_addr *dst)
 {
 	struct core_hop *h = &core->hop[hop_slot(dst)];
+	const struct port *port;
 
 	if (ip_addr_equal(&h->dst, dst) && route_hop_is_current(&h->hop, route_epoch(core->net.route)))
 		return h;
@@ -82,14 +83,16 @@ struct core_hop *core_hop(struct core *core, const struct ip_addr *dst)
 	h->result = (uint8_t)route_resolve(core->net.route, dst, core->now_us, &h->hop);
 	if (h->result != ROUTE_LOCAL)
 		return h;
-	if (!core->turn_port) {
+	/* Without turnaround: out of the first port, to ourselves; its wire brings it back (a looped port) or nobody does. */
+	port = core->turn_port ? core->turn_port : core->net.port[0];
+	if (!port) {
 		h->result = ROUTE_NONE;
 		return h;
 	}
-	h->hop.port = core->turn_port->idx;
-	h->hop.mtu = core->turn_port->mtu;
-	memcpy(h->hop.dmac, core->turn_port->mac, 6);
-	memcpy(h->hop.smac, core->turn_port->mac, 6);
+	h->hop.port = port->idx;
+	h->hop.mtu = port->mtu;
+	memcpy(h->hop.dmac, port->mac, 6);
+	memcpy(h->hop.smac, port->mac, 6);
 	return h;
 }
 
@@ -129,7 +132,7 @@ enum eta_status dti_up_local(struct core *env, struct ip_tuple *tuple, uint16_t 
 	}
 	r = route_source(env->net.route, &tuple->raddr, &src);
 	/* to ourselves: only where a program of ours listens */
-	if (r == ROUTE_LOCAL && env->turn_port && dti_listener(&env->dti, &tuple->raddr, tuple->rport_be) != 0)
+	if (r == ROUTE_LOCAL && dti_listener(&env->dti, &tuple->raddr, tuple->rport_be) != 0)
 		r = ROUTE_OK;
 	if (r != ROUTE_OK && r != ROUTE_NEIGH_PENDING && r != ROUTE_NEIGH_FAILED) {
 		env->stats.open_not_carried++;
