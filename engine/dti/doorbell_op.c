@@ -242,17 +242,6 @@ void doorbell_master(struct dti *d, struct doorbell *b, unsigned int op)
 
 /* ---- connections ---- */
 
-void doorbell_abort(struct dti *d, uint32_t idx)
-{
-	struct dti_ctx *c = &d->ctx[idx];
-
-	accept_done(d, idx);
-	c->flags |= DTI_CTX_CLOSING;
-	if (c->flags & DTI_CTX_TCP_USED)
-		tcp_abort(d->tcp, dti_env(d), &d->tcp->ctx[idx], ETA_STATUS_ABORTED);
-	event_mark(d, idx, 0);
-}
-
 void doorbell_close(struct dti *d, uint32_t idx)
 {
 	struct dti_ctx *c = &d->ctx[idx];
@@ -270,6 +259,21 @@ void doorbell_close(struct dti *d, uint32_t idx)
 		tcp_close(d->tcp, dti_env(d), &d->tcp->ctx[idx], d->now_us);
 	/* nothing will be read: what arrived, or still arrives, is answered by RST */
 	place_drop_all(d, c);
+	event_mark(d, idx, 0);
+}
+
+void doorbell_abort(struct dti *d, uint32_t idx)
+{
+	struct dti_ctx *c = &d->ctx[idx];
+
+	if (c->flags & DTI_CTX_MASTER) {
+		doorbell_close(d, idx);
+		return;
+	}
+	accept_done(d, idx);
+	c->flags |= DTI_CTX_CLOSING;
+	if (c->flags & DTI_CTX_TCP_USED)
+		tcp_abort(d->tcp, dti_env(d), &d->tcp->ctx[idx], ETA_STATUS_ABORTED);
 	event_mark(d, idx, 0);
 }
 
