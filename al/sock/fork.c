@@ -74,7 +74,7 @@ static void fork_prepare(void)
 	for (i = 0; (sock = al_pool_at(&al_sockets.socks, i)) != NULL; i++)
 		if (__atomic_load_n(&sock->file.refs, __ATOMIC_ACQUIRE) && sock->conn &&
 				!al_conn_is_shared(sock->conn))
-			al_conn_share(sock->conn, al_sock_cookie(sock));
+			al_conn_share_at_fork(sock->conn, al_sock_cookie(sock));
 	/* The pools first: they must not grow under the walks. */
 	al_lock_take(&al_sockets.socks.lock);
 	al_lock_take(&al_sockets.sets.lock);

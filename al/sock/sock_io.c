@@ -187,7 +187,7 @@ ssize_t al_sock_recv(struct al_sock *sock, const struct iovec *iov, int iov_n, i
 		return -EAGAIN;
 	if (flags & MSG_OOB)
 		return recv_urgent(sock, iov, iov_n, flags);
-	if (want == 0 && sock->state == AL_SOCK_OPEN)
+	if (want == 0)
 		return 0;
 	for (;;) {
 		n = recv_once(sock, iov, iov_n, done, want, flags);

@@ -139,7 +139,7 @@ struct al_conn *al_conn_open(void)
 	if (conn) {
 		memset(conn, 0, sizeof(*conn));
 		conn->used = true;
-		conn->limit = FAKE_BYTES;
+		conn->limit = conn->en.snd_limit = FAKE_BYTES;
 		fake.opened_n++;
 		fake.last = conn;
 	} else {
@@ -522,7 +522,7 @@ void fake_reset_by_peer(struct al_conn *conn)
 
 void fake_limit(struct al_conn *conn, uint32_t bytes)
 {
-	conn->limit = bytes;
+	conn->limit = conn->en.snd_limit = bytes;
 }
 
 const char *fake_take(struct al_conn *conn)

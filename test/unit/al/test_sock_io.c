@@ -387,7 +387,8 @@ START_TEST(send__blocking_sends_all)
 {
 	struct al_conn *conn;
 	int fd = help_open(&conn);
-	struct iovec iov[2] = {{"abc", 3}, {"def", 3}};
+	char text[] = "abcdef";
+	struct iovec iov[2] = {{text, 3}, {text + 3, 3}};
 	pthread_t thread;
 
 	help_block(fd);
