@@ -120,7 +120,7 @@ static uint32_t order_for(uint32_t bytes, uint32_t want)
 /* The chain shall reach up to @upto. Return: how far it does. */
 static uint32_t chain_extend(struct dti *d, struct dti_ctx *c, uint32_t upto, uint32_t want)
 {
-	uint32_t end = c->rcv_tail;
+	uint32_t end = c->rcv_head; /* no chain: nothing is kept */
 
 	for (;;) {
 		if (c->rcv_last != ETA_CHUNK_NONE) {
@@ -128,7 +128,7 @@ static uint32_t chain_extend(struct dti *d, struct dti_ctx *c, uint32_t upto, ui
 
 			if (!last) {
 				dti_kill(d, (uint32_t)(c - d->ctx));
-				return c->rcv_tail;
+				return c->rcv_head;
 			}
 			end = last->off + ETA_CHUNK_BYTES(last->order);
 		}

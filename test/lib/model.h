@@ -3,7 +3,7 @@
  * A model application, and a model of the kernel agent, for tests that drive an engine core by its contract alone.
  *
  * struct model_ka answers for KA on one core: gives it addresses, routes and neighbours, builds sessions with plain memory, resolves
- * neighbours when asked, grants more receive memory when asked. struct model is an attached application: it does what AL does on
+ * neighbours when asked, grants more receive memory when asked, and answers punted segments by RST as a kernel without sockets. struct model is an attached application: it does what AL does on
  * eta/dti.h and nothing more, and checks while it does it that the engine keeps the contract (counters never move back, chunks are
  * linked before they are announced, credits never run backwards, events carry known generations). What is found wrong stays in
  * model_error() as a sentence.

@@ -11,7 +11,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <rte_mbuf.h>
 #include <rte_ring.h>
+
+#include "engine/net/cksum.h"
+#include "engine/tcp/tcp_seg.h"
 
 #include "test/lib/model_int.h"
 
@@ -129,6 +133,69 @@ static void seg_wanted(struct model_ka *ka, uint32_t session)
 			model_seg_grow(m);
 }
 
+/*
+ * What the kernel does with a segment for which it has no socket: RST, made of the frame itself (RFC 9293 3.10.7.1). @m is handed down again.
+ * Return: false = not answered.
+ */
+static bool kernel_answer(struct model_ka *ka, struct rte_mbuf *m)
+{
+	uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
+	bool is_v4 = frame[12] == 0x08 && frame[13] == 0x00;
+	uint32_t ip_bytes = is_v4 ? 20 : 40;
+	uint8_t *ip = frame + 14, *tcp = ip + ip_bytes;
+	uint32_t addr_off = is_v4 ? 12 : 8, addr_bytes = is_v4 ? 4 : 16;
+	struct ip_addr src, dst;
+	uint32_t seq, ack, len;
+	uint8_t swap[16], flags;
+	uint16_t sum;
+
+	if (m->pkt_len < 14 + ip_bytes + 20 || ip[is_v4 ? 9 : 6] != 6 || (tcp[13] & TCP_RST))
+		return false;
+	len = (is_v4 ? (uint32_t)(ip[2] << 8 | ip[3]) - ip_bytes : (uint32_t)(ip[4] << 8 | ip[5])) - (tcp[12] >> 4) * 4u;
+	flags = tcp[13];
+	memcpy(&seq, tcp + 4, 4);
+	memcpy(&ack, tcp + 8, 4);
+	seq = htonl(ntohl(seq) + len + ((flags & TCP_SYN) != 0) + ((flags & TCP_FIN) != 0));
+	memcpy(swap, frame, 6);
+	memcpy(frame, frame + 6, 6);
+	memcpy(frame + 6, swap, 6);
+	memcpy(swap, ip + addr_off, addr_bytes);
+	memcpy(ip + addr_off, ip + addr_off + addr_bytes, addr_bytes);
+	memcpy(ip + addr_off + addr_bytes, swap, addr_bytes);
+	memcpy(swap, tcp, 2);
+	memcpy(tcp, tcp + 2, 2);
+	memcpy(tcp + 2, swap, 2);
+	memset(tcp + 4, 0, 16);
+	if (flags & TCP_ACK)
+		memcpy(tcp + 4, &ack, 4);
+	else
+		memcpy(tcp + 8, &seq, 4);
+	tcp[12] = 0x50;
+	tcp[13] = (uint8_t)(TCP_RST | (flags & TCP_ACK ? 0 : TCP_ACK));
+	if (is_v4) {
+		ip[2] = 0;
+		ip[3] = 40;
+		memset(ip + 10, 0, 2);
+		sum = (uint16_t)~cksum_fold(cksum_sum(ip, 20));
+		memcpy(ip + 10, &sum, 2);
+		src = ip_addr_from_v4(0);
+		dst = src;
+		memcpy(&src.w_be[3], ip + 12, 4);
+		memcpy(&dst.w_be[3], ip + 16, 4);
+	} else {
+		ip[4] = 0;
+		ip[5] = 20;
+		memcpy(src.b, ip + 8, 16);
+		memcpy(dst.b, ip + 24, 16);
+	}
+	sum = (uint16_t)~cksum_fold(cksum_pseudo(&src, &dst, 6, 20) + cksum_sum(tcp, 20));
+	memcpy(tcp + 16, &sum, 2);
+	m->data_len = (uint16_t)(14 + ip_bytes + 20);
+	m->pkt_len = m->data_len;
+	m->ol_flags = 0;
+	return rte_ring_sp_enqueue(core_ring_injected(ka->core), m) == 0;
+}
+
 uint32_t model_ka_poll(struct model_ka *ka)
 {
 	struct rte_ring *punted = core_ring_punted(ka->core);
@@ -137,7 +204,8 @@ uint32_t model_ka_poll(struct model_ka *ka)
 	uint32_t n = 0;
 
 	while (rte_ring_sc_dequeue(punted, (void **)&frame) == 0)
-		rte_pktmbuf_free(frame);
+		if (!kernel_answer(ka, frame))
+			rte_pktmbuf_free(frame);
 	while (rte_ring_sc_dequeue_elem(core_ring_answers(ka->core), &msg, sizeof(msg)) == 0) {
 		n++;
 		if (msg.op < 256)
