@@ -183,15 +183,19 @@ static void etad_on_spoiled(void *arg, uint32_t events)
 static void etad_on_tick(void *arg)
 {
 	struct ka *ka = arg;
-	unsigned int runnable = 0;
+	unsigned int runnable = 0, ours = 1;
 	char text[64] = "";
 	ssize_t n;
 
 	if (ka->res.sessions_n > 0 && ka->loadavg_fd >= 0) {
 		n = pread(ka->loadavg_fd, text, sizeof(text) - 1, 0);
-		if (n > 0 && sscanf(text, "%*s %*s %*s %u/", &runnable) == 1)
+		if (n > 0 && sscanf(text, "%*s %*s %*s %u/", &runnable) == 1) {
+			/* We ourselves are one of them, and so is every core that is awake. */
 			for (uint32_t i = 0; i < ka->irq.cores_n; i++)
-				eta_store_relaxed_u32(&ka->core_page[i]->runnable, runnable);
+				ours += eta_load_relaxed_u32(&ka->core_page[i]->asleep) == 0;
+			for (uint32_t i = 0; i < ka->irq.cores_n; i++)
+				eta_store_relaxed_u32(&ka->core_page[i]->runnable, runnable > ours ? runnable - ours : 0);
+		}
 	}
 	loop_timer_arm(&ka->loop, &ka->tick, ka->res.sessions_n > 0 ? ETAD_TICK_MS : ETAD_IDLE_TICK_MS);
 }

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 #include <sys/un.h>
 
 #include "al/core/al.h"
@@ -30,16 +31,12 @@ static void lists_init(void)
 	al_root.free_list = al_root.zombies = al_root.sweep_list = empty;
 }
 
+/* Of the machine, not of our affinity: a program that is pinned is pinned away from the engine. */
 static void cpus_count(void)
 {
-	unsigned long mask[16] = {0}; /* 1024 CPUs */
-	long len = sys_call3(SYS_sched_getaffinity, 0, sizeof(mask), (long)mask);
+	int n = get_nprocs();
 
-	al_root.cpus_n = 0;
-	for (long i = 0; i < len / (long)sizeof(mask[0]); i++)
-		al_root.cpus_n += (uint32_t)__builtin_popcountl(mask[i]);
-	if (!al_root.cpus_n)
-		al_root.cpus_n = 1;
+	al_root.cpus_n = n > 0 ? (uint32_t)n : 1;
 }
 
 static void *arena(size_t bytes)
