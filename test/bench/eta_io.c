@@ -29,7 +29,11 @@ int io_listen(const struct sockaddr *addr, socklen_t len, int backlog)
 
 int io_connect(const struct sockaddr *addr, socklen_t len, uint32_t cookie, uint64_t *conn)
 {
-	return eta_connect(addr, len, NULL, 0, cookie, conn);
+	int ret = eta_connect(addr, len, NULL, 0, cookie, conn);
+
+	if (!ret)
+		eta_set(*conn, ETA_SET_NODELAY, 1);
+	return ret;
 }
 
 void io_set_cookie(uint64_t conn, uint32_t cookie)
@@ -73,6 +77,8 @@ int io_poll(struct io_event *ev, int n, int timeout_ms)
 		ev[i].what = (what & (ETA_READABLE | ETA_EOF) ? IO_READABLE : 0) |
 				(what & ETA_WRITABLE ? IO_WRITABLE : 0) | (what & ETA_ACCEPTED ? IO_ACCEPTED : 0) |
 				(what & ETA_CONNECTED ? IO_CONNECTED : 0) | (what & ETA_CLOSED ? IO_CLOSED : 0);
+		if (what & ETA_ACCEPTED)
+			eta_set(done[i].conn, ETA_SET_NODELAY, 1);
 	}
 	return got;
 }
