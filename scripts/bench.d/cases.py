@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""
+What is measured: the arrangements, the work, and who competes.
+
+An arrangement is where the bytes go, a work is what the program does (test/bench/work.c), a variant is the stack and the number of threads that do it.
+ETA's variants use one CPU for the program and one for the engine; the kernel may take both: the best of its variants counts.
+"""
+from dataclasses import dataclass, field
+
+# Both stacks need many local ports; the kernel keeps its own range, servers listen above both.
+SETS = ["tcp = { ephemeral_lo = 2048; ephemeral_hi = 32767; };"]
+NO_TURNAROUND = "local = { turnaround = false; };"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One competitor. @cpus are indices into (first CPU, last CPU); None = the scheduler decides."""
+    name: str
+    program: str          # eta_bench, sock_bench
+    side: str             # eta, kernel: how scripts/lab starts it (eta: under eta-run)
+    is_eta: bool = False  # does ETA carry it?
+    threads: int = 1
+    cpus: tuple = (0,)
+    server_cpus: tuple = None
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """@must names the counter that proves that the stack was not bypassed."""
+    name: str
+    text: str
+    port: str
+    sets: tuple
+    variants: tuple
+    must: str             # port, turned
+    has_peer: bool = False
+
+
+@dataclass(frozen=True)
+class Case:
+    """One line of the table."""
+    name: str
+    arrangement: Arrangement
+    mode: str             # rr, stream, crr, idle
+    conns: int
+    unit: str
+    direction: str = "self"  # self, out (ETA's side is client), in
+    in_quick: bool = False
+    options: tuple = field(default=())
+
+    @property
+    def more_is_better(self):
+        """Rates grow, memory and CPU shrink."""
+        return self.mode != "idle"
+
+
+NATIVE = Variant("eta", "eta_bench", "kernel", True)
+SOCKETS = Variant("eta-run", "sock_bench", "eta", True)
+SELF = (NATIVE, Variant("kernel-1", "sock_bench", "kernel"), SOCKETS, Variant("kernel-2", "sock_bench", "kernel", threads=2, cpus=(0, 1)))
+PEER = (NATIVE, Variant("kernel", "sock_bench", "kernel", server_cpus=(1,)), SOCKETS, Variant("kernel-free", "sock_bench", "kernel", cpus=None))
+
+ARRANGEMENTS = (
+    Arrangement("self", "one program, both ends; ETA through a looped net_ring port, the kernel through loopback", "ring",
+                (*SETS, NO_TURNAROUND), SELF, "port"),
+    Arrangement("local", "one program, both ends; ETA turns traffic to its own address around, the kernel through loopback", "ring",
+                tuple(SETS), SELF, "turned"),
+    Arrangement("packet", "to a Linux peer over veth; ETA through packet:, the kernel with all offloads", "packet", tuple(SETS), PEER,
+                "port", True),
+    Arrangement("af_packet", "to a Linux peer over veth; ETA through dpdk:net_af_packet, the kernel with all offloads", "af_packet",
+                tuple(SETS), PEER, "port", True),
+)
+
+
+def _both_ends(arr, quick):
+    for conns in (1, 8, 64):
+        yield Case(f"{arr.name}.rr.{conns}", arr, "rr", conns, "requests/s", in_quick=quick and conns != 8)
+    for conns in (1, 4):
+        yield Case(f"{arr.name}.stream.{conns}", arr, "stream", conns, "Gbit/s", in_quick=quick and conns == 1)
+    for conns in (1, 16):
+        yield Case(f"{arr.name}.crr.{conns}", arr, "crr", conns, "connections/s", in_quick=quick and conns == 16)
+
+
+def _peer(arr, quick):
+    for conns in (1, 64):
+        yield Case(f"{arr.name}.rr.{conns}", arr, "rr", conns, "requests/s", "out", in_quick=quick and conns == 1)
+    yield Case(f"{arr.name}.stream-out.1", arr, "stream", 1, "Gbit/s", "out", in_quick=quick)
+    yield Case(f"{arr.name}.stream-in.1", arr, "stream", 1, "Gbit/s", "in", in_quick=quick)
+    yield Case(f"{arr.name}.stream-out.8", arr, "stream", 8, "Gbit/s", "out")
+    yield Case(f"{arr.name}.crr.16", arr, "crr", 16, "connections/s", "out")
+
+
+def all_cases():
+    """In the order of measurement: one lab after the other."""
+    for arr in ARRANGEMENTS:
+        if arr.has_peer:
+            yield from _peer(arr, arr.name == "packet")
+            continue
+        yield from _both_ends(arr, arr.name == "self")
+        if arr.name == "self":
+            yield Case("self.idle", arr, "idle", 4000, "bytes/end", in_quick=True)
+
+
+def choose(names, quick):
+    """Cases whose name contains one of @names, or is a name's arrangement or work; all when there is none."""
+    chosen = []
+    for case in all_cases():
+        if names and not any(n == case.name or n in (case.name.split(".")[0], case.mode) or case.name.startswith(n + ".") for n in names):
+            continue
+        if quick and not names and not case.in_quick:
+            continue
+        chosen.append(case)
+    return chosen

@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""
+One measurement: start the program (and its peer), read counters before and after, judge, and return a dictionary.
+
+A figure counts only if every byte was right and, for ETA, if the counters of the port (or of the turnaround) show that the segments really went
+through the stack: MeasureError otherwise. Engine cycles are counted by etad in one turn of 64.
+"""
+import json
+import os
+import resource
+import subprocess
+import time
+
+from lab import LabError, cpu_s_of
+
+SAMPLED_TURNS = 64
+GRACE_S = 14          # the programs give up by themselves after 10 s without progress
+SERVER_EXTRA_S = 1.0  # a server lives so much longer than its client
+STAGES = ("rx", "tcp", "events", "doorbells", "timers", "admin", "output", "tx")
+
+
+class MeasureError(Exception):
+    """The run gives no figure; the text says why."""
+
+
+def tsc_hz():
+    """Cycles per second of the time stamp counter, near enough: the nominal clock."""
+    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as f:
+        for line in f:
+            if line.startswith("cpu MHz"):
+                return float(line.split(":")[1]) * 1e6
+    return 1e9
+
+
+def free_bytes():
+    """Memory that nobody uses, free hugepages too."""
+    found = {}
+    with open("/proc/meminfo", encoding="ascii") as f:
+        for line in f:
+            key, value = line.split(":")
+            found[key] = int(value.split()[0])
+    return found["MemFree"] * 1024 + found.get("HugePages_Free", 0) * found.get("Hugepagesize", 0) * 1024
+
+
+def private_bytes(pid):
+    """Memory that only this process has."""
+    total = 0
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
+            for line in f:
+                if line.startswith(("Private_Clean", "Private_Dirty")):
+                    total += int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return total
+
+
+def busy_s():
+    """CPU seconds that the machine has worked, all CPUs."""
+    with open("/proc/stat", encoding="ascii") as f:
+        fields = [int(v) for v in f.readline().split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def children_s():
+    """CPU seconds of our children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def flat(stats):
+    """{"engine": {...}, "ports": [...]} -> one dictionary; ports are added up as port.*."""
+    out = dict(stats.get("engine", {}))
+    out.update(stats.get("ka", {}))
+    for port in stats.get("ports", []):
+        for key, value in port.items():
+            if key != "name":
+                out["port." + key] = out.get("port." + key, 0) + value
+    return out
+
+
+def difference(before, after):
+    """After minus before, key by key."""
+    return {k: v - before.get(k, 0) for k, v in after.items()}
+
+
+class Bench:
+    """Runs cases in labs. @build: where the programs are."""
+
+    def __init__(self, build, cpus, seconds, spin=False):
+        self.build, self.cpus, self.seconds, self.spin = build, cpus, seconds, spin
+        self.tsc_hz = tsc_hz()
+        self.tcp_port = 62000
+        self.running = []
+
+    def _argv(self, program, mode, lab, case, cpus, role, seconds, address):
+        argv = []
+        if cpus is not None:
+            argv += ["taskset", "-c", ",".join(str(self.cpus[i]) for i in cpus)]
+        argv += [os.path.join(self.build, "test", "bench", program), "--mode", mode, "--role", role, "--addr", address,
+                 "--port", str(self.tcp_port), "--conns", str(case.conns), "--seconds", f"{seconds:g}"]
+        if program == "eta_bench":
+            argv += ["--socket", lab.vars["LAB_SOCKET"]]
+        return argv + (["--spin"] if self.spin else [])
+
+    def _start(self, lab, side, argv):
+        proc = lab.run(side, argv)
+        self.running.append(proc)
+        return proc
+
+    def end_all(self):
+        """End what still runs."""
+        for proc in self.running:
+            if proc.poll() is None:
+                proc.kill()
+                proc.communicate()
+        self.running = []
+
+    def _result(self, proc, timeout, what):
+        try:
+            out, err = proc.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            proc.kill()
+            proc.communicate()
+            raise MeasureError(f"{what} did not end within {timeout:.0f} s") from None
+        finally:
+            if proc in self.running:
+                self.running.remove(proc)
+        lines = [line for line in out.splitlines() if line.startswith("{")]
+        said = "; ".join(err.strip().splitlines()[-3:])
+        if not lines:
+            raise MeasureError(f"{what}: exit {proc.returncode}: {said or 'no result'}")
+        result = json.loads(lines[-1])
+        if result.get("bad"):
+            raise MeasureError(f"{what}: WRONG BYTES in {result['bad']} reads")
+        result["exit"] = proc.returncode
+        result["said"] = said
+        return result
+
+    def _sides(self, case, variant):
+        """Whose program is the client, and whose the server: (side, program, cpus) each."""
+        ours = (variant.side, variant.program, variant.cpus)
+        theirs = ("peer", "sock_bench", variant.server_cpus)
+        return (ours, theirs) if case.direction == "out" else (theirs, ours)
+
+    def _pair(self, lab, case, variant):
+        """Client here, server there. Return the client's result with the server's view of the bytes."""
+        client, server = self._sides(case, variant)
+        address = lab.address(server[0])
+        life_s = self.seconds + SERVER_EXTRA_S
+        proc = self._start(lab, server[0], self._argv(server[1], case.mode, lab, case, server[2], "server", life_s, address))
+        deadline = time.monotonic() + 5
+        while not lab.is_listening(server[0], self.tcp_port):
+            if proc.poll() is not None or time.monotonic() > deadline:
+                self._result(proc, 1, "server")
+                raise MeasureError("server does not listen")
+        mine = self._start(lab, client[0], self._argv(client[1], case.mode, lab, case, client[2], "client", self.seconds, address))
+        result = self._result(mine, self.seconds + GRACE_S, "client")
+        served = self._result(proc, life_s + GRACE_S, "server")
+        if result["exit"] != 0:
+            raise MeasureError(f"client: {result['failed']} connections failed: {result['said']}")
+        if case.mode == "stream":
+            result["gbit_per_s"] = served["gbit_per_s"] * served["seconds"] / result["seconds"]
+        return result
+
+    def _self(self, lab, case, variant):
+        address = lab.address("eta") if variant.is_eta else "127.0.0.1"
+        argv = self._argv(variant.program, case.mode, lab, case, variant.cpus, "self", self.seconds, address)
+        proc = self._start(lab, variant.side, argv + ["--threads", str(variant.threads)])
+        if case.mode == "idle":
+            self._watch_idle(lab, proc)
+        result = self._result(proc, self.seconds + GRACE_S, "program")
+        if result["exit"] != 0:
+            raise MeasureError(f"{result['failed']} connections failed: {result['said']}")
+        return result
+
+    def _watch_idle(self, lab, proc):
+        """While the connections idle, look what they cost; the last look before the end counts."""
+        self.idle_look = {}
+        pid, cpu = lab.etad_pid(), None
+        deadline = time.monotonic() + self.seconds + GRACE_S
+        while proc.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.25)
+            look = {"private_bytes": private_bytes(proc.pid), "free_bytes": free_bytes(), "at": time.monotonic(), "etad_s": cpu_s_of(pid),
+                    "stats": flat(lab.stats()) if pid else {}}
+            if proc.poll() is None and look["private_bytes"]:
+                if cpu is not None:
+                    look["etad_cpu"] = (look["etad_s"] - cpu["etad_s"]) / (look["at"] - cpu["at"])
+                cpu = cpu or look
+                self.idle_look = look
+
+    # --- one measurement -------------------------------------------------------------------------------------------
+
+    def measure(self, lab, case, variant):
+        """Return a dictionary with value, and what was seen beside it. MeasureError: no figure."""
+        self.tcp_port = 62000 + (self.tcp_port - 62000 + 1) % 2000
+        self.idle_look = {}
+        pid = lab.etad_pid() if variant.is_eta else 0
+        if variant.is_eta and not pid:
+            raise MeasureError("etad does not run")
+        before = flat(lab.stats()) if pid else {}
+        free, etad_s, busy, mine_s, start = free_bytes(), cpu_s_of(pid), busy_s(), children_s(), time.monotonic()
+        result = self._self(lab, case, variant) if case.direction == "self" else self._pair(lab, case, variant)
+        wall_s = time.monotonic() - start
+        program_s = children_s() - mine_s
+        etad_s = cpu_s_of(pid) - etad_s
+        run = {"seconds": result["seconds"], "wall_s": round(wall_s, 3), "program_cpu_s": round(program_s, 3),
+               "etad_cpu_s": round(etad_s, 3), "others_busy": round(max(0.0, busy_s() - busy - program_s - etad_s) / wall_s, 3)}
+        for key in ("p50_us", "p99_us", "p999_us"):
+            if key in result and case.mode != "stream":
+                run[key] = result[key]
+        if case.mode == "idle":
+            self._idle(case, variant, run, before, free)
+            return run
+        run["value"] = result["gbit_per_s"] if case.mode == "stream" else result["per_s"]
+        if pid:
+            self._prove(case, run, difference(before, flat(lab.stats())))
+        return run
+
+    def _idle(self, case, variant, run, before, free):
+        look = self.idle_look
+        if not look:
+            raise MeasureError("ended before it was idle")
+        ends = 2 * case.conns
+        run["machine_bytes_per_end"] = round((free - look["free_bytes"]) / ends)
+        run["private_bytes_per_end"] = round(look["private_bytes"] / ends)
+        run["value"] = run["machine_bytes_per_end"]
+        if variant.is_eta:
+            shared = look["stats"].get("KaSegmentBytes", 0) - before.get("KaSegmentBytes", 0)
+            run["shared_bytes_per_end"] = round(shared / ends)
+            run["context_bytes_per_end"] = look["stats"].get("ctx_bytes", 0)
+            # What etad took at its start for contexts does not show in free memory.
+            run["value"] = run["machine_bytes_per_end"] + run["context_bytes_per_end"]
+            run["etad_idle_cpu_percent"] = round(100 * look.get("etad_cpu", 0), 2)
+
+    def _prove(self, case, run, delta):
+        """The stack was not bypassed, and what it spent."""
+        done = run["value"] * run["seconds"]
+        run["tx_frames"], run["rx_frames"] = delta.get("port.tx_frames", 0), delta.get("port.rx_frames", 0)
+        run["turned"] = delta.get("turned", 0)
+        if case.arrangement.must == "turned":
+            seen, what = run["turned"], "frames turned around"
+        else:
+            seen, what = (run["tx_frames"] if case.direction == "self" else run["tx_frames"] + run["rx_frames"]), "frames at the port"
+        if case.mode == "stream":
+            if case.arrangement.must == "port":
+                # Both directions count: a superframe is one frame, so bytes and not frames tell.
+                seen_bytes = delta.get("port.tx_bytes", 0) + (delta.get("port.rx_bytes", 0) if case.direction != "self" else 0)
+                if seen_bytes < 0.98 * done * 1e9 / 8:
+                    raise MeasureError(f"BYPASSED: {seen_bytes / 1e9:.2f} GB at the port for {done / 8:.2f} GB of payload")
+            elif seen * 65536 < 0.98 * done * 1e9 / 8:
+                raise MeasureError(f"BYPASSED: {seen} {what} for {done / 8:.2f} GB")
+            units = done * 1e9 / 8 / 1448 # per segment of payload
+        else:
+            run["frames_per_request"] = round(seen / done, 3) if done else 0
+            if seen < 1.95 * done:
+                raise MeasureError(f"BYPASSED: {seen} {what} for {done:.0f} requests, 2 each expected")
+            units = done * (2 if case.direction == "self" else 1)
+        if units > 0:
+            self._layers(run, delta, units)
+        lost = {k: v for k, v in delta.items() if v and ("drop" in k.lower() or "RetransSegs" in k or "_full" in k)}
+        if lost:
+            run["lost"] = lost
+
+    def _layers(self, run, delta, units):
+        layers = {"engine_" + s: round(delta["cyc_" + s] * SAMPLED_TURNS / units, 1) for s in STAGES if "cyc_" + s in delta}
+        layers["engine_cpu"] = round(run["etad_cpu_s"] * self.tsc_hz / units, 1)
+        layers["program_and_al"] = round(run["program_cpu_s"] * self.tsc_hz / units, 1)
+        run["cycles"] = layers
+        run["idle_turns"] = round(delta.get("loops_idle", 0) / max(1, delta.get("loops", 0)), 4)
+        run["turns_per_unit"] = round(delta.get("loops", 0) / units, 3)
+
+
+def idle_cpu_percent(lab, seconds):
+    """CPU of etad when nothing happens, in percent of one CPU."""
+    pid = lab.etad_pid()
+    if not pid:
+        raise LabError("etad does not run")
+    start, at = cpu_s_of(pid), time.monotonic()
+    time.sleep(seconds)
+    return 100 * (cpu_s_of(pid) - start) / (time.monotonic() - at)
