@@ -172,10 +172,16 @@ static uint32_t rx_all(struct core *core)
 
 static void begin(struct core *core, uint64_t now_us)
 {
+	/* The first turn: the wheel compares milliseconds modulo 2^32, and time has not begun at 0 (a machine may be up for 25 days). */
+	if (ETA_UNLIKELY(core->now_us == 0))
+		wheel_init(&core->tcp.wheel, (uint32_t)(now_us / 1000));
 	core->now_us = now_us;
 	core->net.now_us = now_us;
 	core->dti.now_us = now_us;
 	core->dti.is_unfinished = false;
+	/* nothing is in the wheel yet, and engine_create() did not know what time it is */
+	if (ETA_UNLIKELY(core->stats.loops == 0))
+		wheel_init(&core->tcp.wheel, (uint32_t)(now_us / 1000));
 	core->is_sampled = (core->stats.loops++ % 64) == 0;
 	core->page->loops = core->stats.loops;
 }
