@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -38,12 +37,14 @@ static const uint8_t macs[2][6] = {{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}};
 
 int sim_eal_init(void)
 {
-	char prefix[64];
-	char *argv[] = {"sim", "--no-pci", "--no-huge", "-m", "768", "--no-telemetry", "--log-level=error", "-l", "0",
-			"--no-shconf", prefix, NULL};
+	char args[][24] = {"sim", "--no-pci", "--no-huge", "-m", "768", "--no-telemetry", "--log-level=error", "-l", "0",
+			"--no-shconf"};
+	char *argv[sizeof(args) / sizeof(args[0]) + 1] = {NULL};
+	size_t i, n = sizeof(args) / sizeof(args[0]);
 
-	snprintf(prefix, sizeof(prefix), "--file-prefix=sim%d", getpid());
-	if (rte_eal_init((int)(sizeof(argv) / sizeof(argv[0])) - 1, argv) >= 0)
+	for (i = 0; i < n; i++)
+		argv[i] = args[i];
+	if (rte_eal_init((int)n, argv) >= 0)
 		return 0;
 	fprintf(stderr, "sim: EAL does not start here: %s\n", rte_strerror(rte_errno));
 	return 77;

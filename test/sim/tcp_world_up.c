@@ -300,12 +300,11 @@ int32_t tcp_up_send(struct core *env, struct tcp_ctx *ctx, const struct ip_tuple
 			break;
 		}
 		segment_put(env, tuple, seg, u != NULL ? u->key_tx : 0, done, piece, done + piece == seg->len);
+		if (u != NULL && done == 0 && !(seg->flags & TCP_RST))
+			advert_check(env, ctx, u, seg);
 		done += piece;
-		if (done == seg->len) {
-			if (u != NULL && !(seg->flags & TCP_RST))
-				advert_check(env, ctx, u, seg);
+		if (done == seg->len)
 			return (int32_t)done;
-		}
 	} while (done < seg->len);
 	return done != 0 ? (int32_t)done : -1;
 }
@@ -337,6 +336,7 @@ static void send_check(struct core *host, const struct tcp_ctx *ctx, struct user
 	struct world *w = host->world;
 	uint32_t end = seg->seq + seg->len;
 	unsigned int no = host->conn_of[ctx->idx] - 1;
+	const struct user *peer;
 
 	if (seg->len == 0)
 		return;
@@ -347,6 +347,11 @@ static void send_check(struct core *host, const struct tcp_ctx *ctx, struct user
 	}
 	if (tcp_snd_off(ctx, seg->seq) != seg->off)
 		world_fail(w, "%c conn %u: stream offset %u at seq %u", 'A' + host->side, no, seg->off, seg->seq);
+	peer = &w->conn[no].user[1 - host->side];
+	/* Judged by what the peer has put on the wire; one byte more is a window probe. */
+	if (peer->adv_valid && seq_gt(end, peer->adv_edge + 1))
+		world_fail(w, "%c conn %u: sends %u bytes past the window that the peer ever offered", 'A' + host->side, no,
+				end - peer->adv_edge);
 	if (u->snd_edge_valid && seq_gt(end, u->snd_edge + 1))
 		world_fail(w, "%c conn %u: sends %u bytes past the peer's window", 'A' + host->side, no,
 				end - u->snd_edge);

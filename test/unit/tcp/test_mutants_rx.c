@@ -146,6 +146,23 @@ START_TEST(tcp_rx__text_for_a_closed_reader_is_reset)
 }
 END_TEST
 
+START_TEST(tcp_rx__new_life_begins_beyond_the_old_window)
+{
+	uint32_t snd_nxt;
+
+	peer_established(&p, TS_NONE, false, 60000);
+	world_shut(&p.w, p.conn, 1);
+	peer_give(&p, TCP_ACK | TCP_FIN, 0, 1, 60000, 0, TS_NONE);
+	ck_assert_uint_eq(peer_ctx(&p)->state, TCP_STATE_TIME_WAIT);
+	snd_nxt = peer_ctx(&p)->snd_nxt;
+	peer_give(&p, TCP_SYN, 100000, 0, 60000, 0, TS_NONE);
+	ck_assert(p.user->is_freed);
+	ck_assert(p.w.host[1].st.isn_min_valid);
+	ck_assert_uint_ge(p.w.host[1].st.isn_min - snd_nxt, 65537);
+	peer_done(&p);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("tcp mutants");
@@ -163,6 +180,7 @@ int main(void)
 	tcase_add_test(tc, tcp_rx__pure_window_update_lets_bytes_go);
 	tcase_add_test(tc, tcp_rx__ack_older_than_any_window_is_challenged);
 	tcase_add_test(tc, tcp_rx__text_for_a_closed_reader_is_reset);
+	tcase_add_test(tc, tcp_rx__new_life_begins_beyond_the_old_window);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

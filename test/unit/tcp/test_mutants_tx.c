@@ -156,6 +156,26 @@ START_TEST(tcp_loss_acked__partial_ack_repairs_the_next_hole_at_once)
 }
 END_TEST
 
+START_TEST(tcp_tx_range__nothing_is_timed_across_a_retransmission)
+{
+	int i;
+
+	peer_established(&p, TS_NONE, false, 60000);
+	cc_choose(TCP_CC_NEWRENO);
+	peer_write(&p, 10 * MSS);
+	for (i = 0; i < 3; i++)
+		ack(0, 60000);
+	peer_write(&p, 4 * MSS);
+	for (i = 0; i < 6; i++)
+		ack(0, 60000);
+	ck_assert_uint_eq(peer_ctx(&p)->flags & TCP_CTX_RTT_TIMING, TCP_CTX_RTT_TIMING);
+	ack(2 * MSS, 60000);
+	ck_assert_uint_eq(p.out.first_seq, 2 * MSS);
+	ck_assert_uint_eq(peer_ctx(&p)->flags & TCP_CTX_RTT_TIMING, 0);
+	peer_done(&p);
+}
+END_TEST
+
 START_TEST(tcp_loss_sack__one_segment_ahead_is_no_loss)
 {
 	peer_established(&p, TS_NONE, true, 60000);
@@ -230,6 +250,7 @@ int main(void)
 	tcase_add_test(tc, tcp_loss_rto__one_segment_then_slow_start);
 	tcase_add_test(tc, tcp_loss_dupack__third_reduces_the_window);
 	tcase_add_test(tc, tcp_loss_acked__partial_ack_repairs_the_next_hole_at_once);
+	tcase_add_test(tc, tcp_tx_range__nothing_is_timed_across_a_retransmission);
 	tcase_add_test(tc, tcp_loss_sack__one_segment_ahead_is_no_loss);
 	tcase_add_test(tc, tcp_loss_sack__bytes_never_sent_are_not_believed);
 	tcase_add_test(tc, tcp_wnd_select__a_sliver_of_room_is_not_offered);
