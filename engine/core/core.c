@@ -172,9 +172,6 @@ static uint32_t rx_all(struct core *core)
 
 static void begin(struct core *core, uint64_t now_us)
 {
-	/* The first turn: the wheel compares milliseconds modulo 2^32, and time has not begun at 0 (a machine may be up for 25 days). */
-	if (ETA_UNLIKELY(core->now_us == 0))
-		wheel_init(&core->tcp.wheel, (uint32_t)(now_us / 1000));
 	core->now_us = now_us;
 	core->net.now_us = now_us;
 	core->dti.now_us = now_us;
