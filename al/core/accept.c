@@ -9,9 +9,12 @@
  *
  * How many are posted follows use: it doubles, up to a bound, whenever half of them are gone at once.
  */
+#include <string.h>
+
 #include "al/core/al.h"
 
-#define POSTED_START 32u
+#define CHILD_RUN_MAX 256u /* of one doorbell */
+#define POSTED_START 128u /* a burst of handshakes finds this many before accept() comes to run; short, their ACKs are lost */
 #define TAKE_SPINS 20000u /* some tens of microseconds: the engine answers TAKE in its next loop */
 
 /* ---- the list of children; dti_lock held ---- */
@@ -76,6 +79,16 @@ static struct al_conn *bound_find(struct al_conn *master, struct al_conn **befor
 
 /* ---- posting ---- */
 
+/* A connection begins with its listener's parameters. */
+static void params_inherit(struct al_conn *child, const struct al_conn *master)
+{
+	const size_t line1 = offsetof(struct eta_dti_al, raddr);
+
+	memcpy((uint8_t *)child->al + line1, (const uint8_t *)master->al + line1, sizeof(*child->al) - line1);
+	memset(child->al->raddr, 0, sizeof(child->al->raddr));
+	child->al->opt &= (uint16_t)~ETA_OPT_LOCAL_BOUND;
+}
+
 static void ring_children(struct al_conn *master, uint32_t first, uint32_t n)
 {
 	if (n)
@@ -91,12 +104,13 @@ void al_master_post(struct al_conn *master)
 
 		if (!child)
 			break;
+		params_inherit(child, master);
 		child->flags = AL_CONN_RUNG;
 		child->state = ETA_DTI_CHILD;
 		al_lock_take(&al_root.dti_lock);
 		posted_add(master, child);
 		al_lock_drop(&al_root.dti_lock);
-		if (run && child->dti_idx != first + run) {
+		if (run && (child->dti_idx != first + run || run == CHILD_RUN_MAX)) {
 			ring_children(master, first, run);
 			run = 0;
 		}
@@ -132,7 +146,7 @@ int al_conn_listen(struct al_conn *conn, int shadow_fd, uint32_t backlog, bool v
 	al_flag_set(conn, AL_CONN_MASTER);
 	conn->master.posted_first = conn->master.posted_last = AL_IDX_NONE;
 	conn->master.posted_n = conn->master.due_n = 0;
-	conn->master.posted_max = POSTED_START;
+	conn->master.posted_max = backlog < POSTED_START ? (backlog ? backlog : 1) : POSTED_START;
 	conn->master.shadow_fd = -1;
 	ret = al_ring_queue_op(conn, ETA_DB_SUBSCRIBE, AL_EV_ALL);
 	if (!ret)

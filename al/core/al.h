@@ -33,7 +33,7 @@
 #define AL_CACHE_N 16u /* free chunks of one order that a thread keeps */
 #define AL_ORDERS_N 3u
 #define AL_IDX_NONE 0xffffffffu
-#define AL_CHILDREN_MAX 256u /* posted on one master by this process */
+#define AL_CHILDREN_MAX 1024u /* posted on one master by this process */
 
 /* ---- segments and sessions ---- */
 

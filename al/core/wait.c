@@ -217,13 +217,16 @@ int al_wait_timeout_ms(void)
 
 /* ---- spinning ---- */
 
-/* Does spinning keep the CPU from a thread that we wait for? KA's count is a hint; the engine's cores are not in it. */
+/*
+ * Would spinning keep the CPU from a thread that we wait for? KA's count is a hint; the engine's cores are not in it. A process confined to few
+ * CPUs is taken to have one for itself: if that is wrong spinning does not pay, and ends by that.
+ */
 static bool cpus_are_short(void)
 {
 	const struct eta_core_page *page = (const struct eta_core_page *)al_root.pages;
-	uint32_t runnable = eta_load_relaxed_u32(&page->runnable);
+	uint32_t ours = al_root.cpus_n > al_root.cores_n ? al_root.cpus_n - al_root.cores_n : 1;
 
-	return al_root.cpus_n <= al_root.cores_n || runnable > al_root.cpus_n - al_root.cores_n;
+	return eta_load_relaxed_u32(&page->runnable) > ours;
 }
 
 static void spin_learn(struct al_thread *t, bool hit)

@@ -182,10 +182,12 @@ static struct al_conn *open_with(uint64_t cookie, int *err)
 	if (*err)
 		return NULL;
 	conn = al_conn_open();
-	if (!conn)
+	if (!conn) {
 		*err = -ENOBUFS;
-	else
-		conn->cookie = cookie;
+		return NULL;
+	}
+	conn->cookie = cookie;
+	al_conn_param(conn)->opt = ETA_OPT_NODELAY;
 	return conn;
 }
 

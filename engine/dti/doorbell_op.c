@@ -159,6 +159,26 @@ void doorbell_connect(struct dti *d, struct doorbell *b)
 	connect_go(d, b, &line1);
 }
 
+/*
+ * A subscriber is told at once what stands already: what came before it had no event to it, and when AL looked at the record after ringing, this
+ * doorbell may not have been taken yet.
+ */
+static void tell_level(struct dti *d, const struct doorbell *b)
+{
+	const struct dti_ctx *c = &d->ctx[b->idx];
+	uint8_t ev;
+
+	if ((uint16_t)eta_load_relaxed_u32(ETA_DTI_WORD(b->en)) != c->gen)
+		return; /* not opened yet */
+	ev = (uint8_t)(eta_load_relaxed_u32(&b->en->flags) & (ETA_EV_RD_CLOSED | ETA_EV_CLOSED | ETA_EV_URGENT));
+	if (c->flags & DTI_CTX_MASTER)
+		ev = d->master[c->master].wait_n != 0 ? ETA_EV_ACCEPT : 0;
+	else if (c->rcv_tail != c->rcv_head)
+		ev |= ETA_EV_READ;
+	if (ev != 0)
+		event_mark(d, b->idx, ev);
+}
+
 static void subscribe(struct dti *d, const struct doorbell *b)
 {
 	uint16_t ring = ring_named(d, b, b->db.arg0);
@@ -167,6 +187,8 @@ static void subscribe(struct dti *d, const struct doorbell *b)
 		dti_kill(d, b->idx);
 	else if (!event_subscribe(d, b->idx, ring, b->db.arg1))
 		refuse(d, b, ring, ETA_STATUS_QUOTA);
+	else
+		tell_level(d, b);
 }
 
 void doorbell_without_ctx(struct dti *d, struct doorbell *b, unsigned int op)

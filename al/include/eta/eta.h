@@ -181,7 +181,7 @@ ETA_API int eta_set_cookie(eta_conn_t conn, uint64_t cookie);
 /* ---- settings and facts ---- */
 
 enum eta_setting {
-	ETA_SET_NODELAY = 1,     /* 0, 1: send short segments at once */
+	ETA_SET_NODELAY = 1,     /* 0, 1: send short segments at once. 1 unless set: ETA_MORE says better what belongs together */
 	ETA_SET_CORK,            /* 0, 1 */
 	ETA_SET_KEEPALIVE,       /* 0 = off, else idle time in s before the first probe */
 	ETA_SET_RCVBUF,          /* bytes, 0 = automatic */
@@ -191,7 +191,7 @@ enum eta_setting {
 	ETA_SET_TTL,             /* 0 = default */
 };
 
-/* Return: 0; -EINVAL no such setting or value; -EBADF. */
+/* Connections begin with what was set on their listener. Return: 0; -EINVAL no such setting or value; -EBADF. */
 ETA_API int eta_set(eta_conn_t conn, enum eta_setting setting, uint32_t value);
 
 enum eta_state {
