@@ -96,7 +96,7 @@ bool tcp_loss_sack(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tc
 		if (ctx->sack_ext == 0)
 			ctx->sack_ext = tcp_ext_get(e->stack);
 		if (ctx->sack_ext == 0)
-			return false;
+			return true; /* nowhere to note it; still it says that something left the network */
 		(void)tcp_range_add(&e->stack->ext[ctx->sack_ext], lo, hi); /* no room: forgotten */
 	}
 	if (ctx->sack_ext == 0)

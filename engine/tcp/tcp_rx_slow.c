@@ -155,12 +155,10 @@ static bool rx_ack(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tc
 	rx_window(e, ctx, seg);
 	if (seg->len == 0)
 		TCP_COUNT(e, pure_acks);
-	if (ctx->flags & TCP_CTX_SACK) {
+	if (ctx->flags & TCP_CTX_SACK)
 		is_dup = opts->sack_n && in_flight && tcp_loss_sack(e, ctx, opts, seg->ack);
-		is_dup = is_dup || (is_classic && opts->sack_n && ctx->sack_ext == 0);
-	} else {
+	else
 		is_dup = is_classic;
-	}
 	if (seg->ack != ctx->snd_una)
 		tcp_rx_acked(e, ctx, seg->ack, opts->has & TCP_OPT_HAS_TS ? opts->tsecr : 0);
 	if (is_dup) {
@@ -170,8 +168,9 @@ static bool rx_ack(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tc
 	return true;
 }
 
-/* SYN-RECEIVED: is this the ACK of our SYN? Return: false = drop, perhaps freed (*@freed). */
-static bool rx_ack_syn(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg)
+/* SYN-RECEIVED: is this the ACK of our SYN? @wnd: in bytes. Return: false = drop. */
+static bool rx_ack_syn(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg,
+		uint32_t wnd)
 {
 	if (!seq_gt(seg->ack, ctx->snd_una) || seq_gt(seg->ack, ctx->snd_nxt)) {
 		TCP_COUNT(e, acks_unsent);
@@ -187,8 +186,8 @@ static bool rx_ack_syn(const struct tcp_env *e, struct tcp_ctx *ctx, const struc
 		ctx->flags |= TCP_CTX_USER;
 		TCP_COUNT(e, passive_opens);
 	}
-	ctx->snd_wnd = (uint32_t)seg->wnd << ctx->snd_wscale;
-	ctx->snd_wnd_max = ctx->snd_wnd;
+	ctx->snd_wnd = wnd;
+	ctx->snd_wnd_max = wnd;
 	ctx->snd_wl1 = seg->seq;
 	ctx->snd_wl2 = seg->ack;
 	tcp_conn_established(e, ctx);
@@ -329,6 +328,7 @@ static bool rx_syn(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tc
 		if (seg->flags & TCP_ACK) {
 			*copy = *seg;
 			copy->seq++;
+			copy->wnd = (uint16_t)(copy->wnd >> ctx->snd_wscale); /* never scaled in a SYN */
 			copy->flags &= (uint8_t)~TCP_SYN;
 			return true;
 		}
@@ -350,6 +350,8 @@ static bool rx_syn(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tc
 static enum tcp_verdict rx_synchronized(const struct tcp_env *e, struct tcp_ctx *ctx,
 		const struct tcp_seg *seg)
 {
+	/* The window of a SYN is never scaled (RFC 7323 2.2). */
+	uint32_t wnd = (uint32_t)seg->wnd << (seg->flags & TCP_SYN ? 0 : ctx->snd_wscale);
 	struct tcp_opts opts;
 	struct tcp_seg copy;
 
@@ -384,7 +386,7 @@ static enum tcp_verdict rx_synchronized(const struct tcp_env *e, struct tcp_ctx 
 	ctx->rx_last_ms = e->now_ms;
 	ctx->segs_in += seg->segs;
 	if (ctx->state == TCP_STATE_SYN_RECEIVED) {
-		if (!rx_ack_syn(e, ctx, seg))
+		if (!rx_ack_syn(e, ctx, seg, wnd))
 			return TCP_RX_OK;
 	} else if (!rx_ack(e, ctx, seg, &opts)) {
 		return TCP_RX_OK;

@@ -88,9 +88,24 @@ static void tx_ctl(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t seq, u
 	(void)tcp_up_send(e->core, ctx, NULL, &seg); /* lost here is lost by the network */
 }
 
+/*
+ * An ACK is judged by its sequence number before it is read. If the peer has taken back window that we have used, snd_nxt lies
+ * outside of it, and two such ends would discard each other's ACKs for ever. Less than a unit of its scale is only rounding.
+ */
+static uint32_t acceptable_seq(const struct tcp_ctx *ctx)
+{
+	uint32_t edge = ctx->snd_una + ctx->snd_wnd;
+
+	if (ETA_UNLIKELY(ctx->flags & TCP_CTX_PROBED))
+		return ctx->snd_una;
+	if (ETA_LIKELY(seq_ge(edge, ctx->snd_nxt)) || ctx->snd_nxt - edge < 1u << ctx->snd_wscale)
+		return ctx->snd_nxt;
+	return edge;
+}
+
 void tcp_tx_ack(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
-	tx_ctl(e, ctx, ctx->snd_nxt, TCP_ACK);
+	tx_ctl(e, ctx, acceptable_seq(ctx), TCP_ACK);
 	ack_sent(ctx);
 }
 

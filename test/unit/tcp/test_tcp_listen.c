@@ -299,6 +299,23 @@ START_TEST(syn_sent__simultaneous_open)
 }
 END_TEST
 
+START_TEST(syn_sent__window_of_a_crossing_syn_ack_is_not_scaled)
+{
+	uint8_t opt[40];
+	uint8_t opt_len = fake_syn_opts(&(struct fake_peer){.wscale = true, .mss = 1460}, 0, 0, opt);
+
+	connecting();
+	fake_rx_seg(core, ctx, (struct tcp_seg){.seq = FAKE_IRS, .flags = TCP_SYN, .wnd = 500, .opt = opt,
+			.opt_len = opt_len});
+	fake_rx_seg(core, ctx, (struct tcp_seg){.seq = FAKE_IRS, .ack = ctx->iss + 1, .flags = TCP_SYN | TCP_ACK,
+			.wnd = 500, .opt = opt, .opt_len = opt_len});
+	ck_assert_uint_eq(ctx->state, TCP_STATE_ESTABLISHED);
+	ck_assert_uint_eq(ctx->snd_wscale, 7);
+	ck_assert_uint_eq(ctx->snd_wnd, 500);
+	fake_free(core);
+}
+END_TEST
+
 START_TEST(syn_sent__retries_then_times_out)
 {
 	connecting();
@@ -446,7 +463,8 @@ FACTS("tcp listen", tcp_listen_rx__syn_makes_an_embryo, tcp_listen_rx__ack_is_re
 	syn_received__syn_ack_is_sent_again_and_given_up, syn_sent__syn_ack_connects,
 	syn_sent__handshake_ack_rides_on_data, syn_sent__data_written_before_leaves_with_the_ack,
 	syn_sent__syn_ack_with_data_and_fin, syn_sent__wrong_ack_is_reset, syn_sent__rst_with_ack_refuses,
-	syn_sent__rst_without_ack_is_ignored, syn_sent__simultaneous_open, syn_sent__retries_then_times_out,
+	syn_sent__rst_without_ack_is_ignored, syn_sent__simultaneous_open,
+	syn_sent__window_of_a_crossing_syn_ack_is_not_scaled, syn_sent__retries_then_times_out,
 	syn_sent__port_full_tries_again_soon, syn_sent__close_just_ends, time_wait__ends_after_a_minute,
 	time_wait__repeated_fin_is_acked_and_starts_again, time_wait__rst_is_ignored,
 	time_wait__newer_syn_takes_over_above_the_old_numbers, time_wait__older_syn_is_answered_by_ack,

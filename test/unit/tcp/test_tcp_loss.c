@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <string.h>
+
+#include "test/unit/tcp/facts.h"
+#include "test/unit/tcp/fake_up.h"
+
+static struct core *core;
+static struct tcp_ctx *ctx;
+
+#define MSS 1460u
+#define SEG(i) (1 + (i) * MSS) /* sequence of segment i, relative to ISS */
+
+/* Ten segments in flight, more to send. */
+static void in_flight(bool sack)
+{
+	core = fake_new(NULL);
+	ctx = fake_accepted(core, &(struct fake_peer){.sack = sack, .wscale = true, .mss = 1460});
+	fake_write(core, ctx, 100 * MSS);
+	ck_assert_uint_eq(ctx->snd_nxt - ctx->iss, SEG(10));
+	fake_take(core);
+}
+
+static void dupack(void)
+{
+	fake_rx(core, ctx, TCP_ACK, 1, ctx->snd_una - ctx->iss, 0);
+	fake_flush(core);
+}
+
+static void sack(uint32_t ack, uint32_t lo, uint32_t hi)
+{
+	fake_rx_sack(core, ctx, 1, SEG(ack), (const uint32_t[][2]){{SEG(lo), SEG(hi)}}, 1);
+	fake_flush(core);
+}
+
+START_TEST(limited_transmit__one_new_segment_per_duplicate)
+{
+	in_flight(false);
+	dupack();
+	ck_assert_str_eq(fake_take(core), "A 14601+1460 1; ");
+	dupack();
+	ck_assert_str_eq(fake_take(core), "A 16061+1460 1; ");
+	ck_assert_uint_eq(ctx->loss_state, TCP_LOSS_OPEN);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(newreno__third_duplicate_retransmits)
+{
+	in_flight(false);
+	dupack();
+	dupack();
+	fake_take(core);
+	dupack();
+	ck_assert_str_eq(fake_take(core), "rtx A 1+1460 1; ");
+	ck_assert_uint_eq(ctx->loss_state, TCP_LOSS_RECOVERY);
+	ck_assert_uint_eq(core->stack.stats.reno_recovery, 1);
+	ck_assert_uint_eq(ctx->cwnd, 10220); /* 0.7 of ten segments: CUBIC */
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(newreno__more_duplicates_let_new_segments_go)
+{
+	in_flight(false);
+	for (int i = 0; i < 3; i++)
+		dupack();
+	fake_take(core);
+	for (int i = 0; i < 6; i++)
+		dupack();
+	/* flight 12, less 9 duplicates: 3 in the network; cwnd 7 */
+	ck_assert_str_eq(fake_take(core), "A 17521+1460 1; A 18981+1460 1; A 20441+1460 1; A 21901+1460 1; ");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(newreno__partial_ack_retransmits_the_next_hole)
+{
+	in_flight(false);
+	for (int i = 0; i < 3; i++)
+		dupack();
+	fake_take(core);
+	fake_rx(core, ctx, TCP_ACK, 1, SEG(4), 0);
+	fake_flush(core);
+	ck_assert_int_eq(strncmp(fake_take(core), "acked 5840; rtx A 5841+1460 1; ", 31), 0);
+	ck_assert_uint_eq(ctx->loss_state, TCP_LOSS_RECOVERY);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(newreno__full_ack_ends_recovery)
+{
+	in_flight(false);
+	for (int i = 0; i < 3; i++)
+		dupack();
+	fake_rx(core, ctx, TCP_ACK, 1, ctx->recover - ctx->iss, 0);
+	ck_assert_uint_eq(ctx->loss_state, TCP_LOSS_OPEN);
+	ck_assert_uint_eq(ctx->cwnd, 10220);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(newreno__echoes_after_recovery_start_no_new_one)
+{
+	in_flight(false);
+	for (int i = 0; i < 3; i++)
+		dupack();
+	fake_rx(core, ctx, TCP_ACK, 1, ctx->recover - ctx->iss, 0);
+	fake_flush(core);
+	for (int i = 0; i < 4; i++)
+		dupack();
+	ck_assert_uint_eq(ctx->loss_state, TCP_LOSS_OPEN);
+	ck_assert_uint_eq(ctx->recoveries_n, 1);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(dupack__data_or_window_change_does_not_count)
+{
+	in_flight(false);
+	for (uint32_t i = 0; i < 4; i++)
+		fake_rx(core, ctx, TCP_ACK, 1 + 10 * i, 1, 10);
+	for (uint32_t i = 0; i < 4; i++)
+		fake_rx_wnd(core, ctx, TCP_ACK, 41, 1, 0, (uint16_t)(1000 + i));
+	ck_assert_uint_eq(ctx->dupacks, 0);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(sack__three_segments_above_mean_loss)
+{
+	in_flight(true);
+	sack(0, 1, 4);
+	ck_assert_uint_eq(ctx->loss_state, TCP_LOSS_RECOVERY);
+	ck_assert_int_eq(strncmp(fake_take(core), "rtx A 1+1460 1; ", 16), 0);
+	ck_assert_uint_eq(core->stack.stats.sack_recovery, 1);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(sack__two_segments_above_do_not)
+{
+	in_flight(true);
+	sack(0, 1, 3);
+	ck_assert_uint_eq(ctx->loss_state, TCP_LOSS_OPEN);
+	ck_assert_str_eq(fake_take(core), "A 14601+1460 1; A 16061+1460 1; ");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(sack__only_the_holes_are_sent_again)
+{
+	in_flight(true);
+	fake_rx_sack(core, ctx, 1, 1, (const uint32_t[][2]){{SEG(6), SEG(10)}, {SEG(3), SEG(5)}}, 2);
+	fake_flush(core);
+	/* lost: 0, 1, 2, 5; pipe 1 + ... up to cwnd of 7 */
+	ck_assert_str_eq(fake_take(core), "rtx A 1+1460 1; rtx A 1461+1460 1; rtx A 2921+1460 1; rtx A 7301+1460 1; "
+					  "A 14601+1460 1; A 16061+1460 1; A 17521+1460 1; ");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(sack__pipe_never_exceeds_cwnd_in_recovery)
+{
+	in_flight(true);
+	sack(0, 3, 7);
+	ck_assert_uint_le(tcp_loss_pipe(&core->stack, ctx), ctx->cwnd);
+	sack(0, 3, 9);
+	ck_assert_uint_le(tcp_loss_pipe(&core->stack, ctx), ctx->cwnd);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(sack__hole_sent_once_per_recovery)
+{
+	in_flight(true);
+	sack(0, 1, 4);
+	fake_take(core);
+	sack(0, 1, 6);
+	sack(0, 1, 8);
+	ck_assert_ptr_null(strstr(fake_take(core), "rtx"));
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(sack__recovery_ends_at_recover)
+{
+	in_flight(true);
+	sack(0, 1, 10);
+	ck_assert_uint_eq(ctx->loss_state, TCP_LOSS_RECOVERY);
+	fake_rx(core, ctx, TCP_ACK, 1, SEG(10), 0);
+	ck_assert_uint_eq(ctx->loss_state, TCP_LOSS_OPEN);
+	ck_assert_uint_eq(ctx->sack_ext, 0);
+	ck_assert_uint_eq(ctx->sacked_bytes, 0);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(sack__block_beyond_snd_nxt_is_discarded)
+{
+	in_flight(true);
+	fake_rx_sack(core, ctx, 1, 1, (const uint32_t[][2]){{SEG(1), SEG(11)}}, 1);
+	ck_assert_uint_eq(ctx->sack_ext, 0);
+	ck_assert_uint_eq(core->stack.stats.sack_discard, 1);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(sack__reversed_block_is_discarded)
+{
+	in_flight(true);
+	fake_rx_sack(core, ctx, 1, 1, (const uint32_t[][2]){{SEG(3), SEG(2)}}, 1);
+	ck_assert_uint_eq(ctx->sack_ext, 0);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(sack__dsack_is_no_loss)
+{
+	in_flight(true);
+	fake_rx(core, ctx, TCP_ACK, 1, SEG(5), 0);
+	for (int i = 0; i < 4; i++)
+		fake_rx_sack(core, ctx, 1, SEG(5), (const uint32_t[][2]){{SEG(1), SEG(2)}}, 1);
+	ck_assert_uint_eq(core->stack.stats.dsack_recv, 4);
+	ck_assert_uint_eq(ctx->loss_state, TCP_LOSS_OPEN);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(sack__without_extensions_duplicates_still_count)
+{
+	in_flight(true);
+	core->stack.ext_free = 0;
+	core->stack.ext_n = 0;
+	for (uint32_t i = 2; i < 5; i++)
+		sack(0, 1, i);
+	ck_assert_ptr_nonnull(strstr(fake_take(core), "rtx A 1+1460 1; "));
+	ck_assert_uint_eq(ctx->loss_state, TCP_LOSS_RECOVERY);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(sack__tail_hole_is_rescued_once)
+{
+	core = fake_new(NULL);
+	ctx = fake_accepted(core, NULL);
+	fake_write(core, ctx, 10 * MSS);
+	fake_take(core);
+	/* 0 lost, 1..6 arrived, 7..9 lost: nothing above them to tell. */
+	sack(0, 1, 7);
+	ck_assert_str_eq(fake_take(core), "rtx A 1+1460 1; rtx PA 13141+1460 1; ");
+	sack(0, 1, 8);
+	ck_assert_str_eq(fake_take(core), "");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(rto__everything_again_in_slow_start)
+{
+	in_flight(true);
+	fake_run(core, 250);
+	ck_assert_str_eq(fake_take(core), "rtx A 1+1460 1; ");
+	ck_assert_uint_eq(ctx->loss_state, TCP_LOSS_RTO);
+	ck_assert_uint_eq(ctx->cwnd, MSS);
+	ck_assert_uint_eq(ctx->ssthresh, 10220);
+	fake_rx(core, ctx, TCP_ACK, 1, SEG(1), 0);
+	fake_flush(core);
+	ck_assert_str_eq(fake_take(core), "acked 1460; rtx A 1461+1460 1; rtx A 2921+1460 1; ");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(rto__sacked_bytes_are_not_sent_again)
+{
+	in_flight(true);
+	sack(0, 1, 2);
+	fake_run(core, 250);
+	fake_take(core);
+	fake_rx(core, ctx, TCP_ACK, 1, SEG(2), 0);
+	fake_flush(core);
+	ck_assert_str_eq(fake_take(core), "acked 2920; rtx A 2921+1460 1; rtx A 4381+1460 1; rtx A 5841+1460 1; ");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(rto__backs_off_and_keeps_ssthresh)
+{
+	in_flight(true);
+	fake_run(core, 250);
+	fake_take(core);
+	fake_run(core, 350);
+	ck_assert_str_eq(fake_take(core), "");
+	fake_run(core, 100);
+	ck_assert_str_eq(fake_take(core), "rtx A 1+1460 1; ");
+	ck_assert_uint_eq(ctx->backoff_n, 2);
+	ck_assert_uint_eq(ctx->ssthresh, 10220);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(rto__ack_of_new_data_ends_the_backoff)
+{
+	in_flight(true);
+	fake_run(core, 700);
+	fake_rx(core, ctx, TCP_ACK, 1, SEG(1), 0);
+	ck_assert_uint_eq(ctx->backoff_n, 0);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(rto__reneged_scoreboard_is_forgotten)
+{
+	in_flight(true);
+	sack(0, 1, 2);
+	fake_rx(core, ctx, TCP_ACK, 1, SEG(1), 0); /* snd_una stands at what was SACKed */
+	fake_run(core, 250);
+	ck_assert_uint_eq(ctx->sack_ext, 0);
+	ck_assert_ptr_nonnull(strstr(fake_take(core), "rtx A 1461+1460 1; "));
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(rto__gives_up_after_fifteen)
+{
+	in_flight(true);
+	fake_run(core, 1500000);
+	ck_assert_uint_eq(core->closed_n, 1);
+	ck_assert_int_eq(core->closed_why, ETA_STATUS_TIMED_OUT);
+	ck_assert_uint_eq(core->stack.stats.timeouts, 15);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(rto__karn_no_sample_from_a_retransmission)
+{
+	uint32_t srtt;
+
+	in_flight(true);
+	srtt = ctx->srtt_us;
+	fake_run(core, 250);
+	core->now_us += 30000;
+	fake_rx(core, ctx, TCP_ACK, 1, SEG(1), 0);
+	ck_assert_uint_eq(ctx->srtt_us, srtt);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(rto__fin_is_sent_again)
+{
+	core = fake_new(NULL);
+	ctx = fake_accepted(core, NULL);
+	tcp_shut_wr(&core->stack, core, ctx, core->now_us);
+	fake_take(core);
+	fake_run(core, 250);
+	ck_assert_str_eq(fake_take(core), "rtx FA 1+0 1; ");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(user_timeout__ends_before_the_retries)
+{
+	in_flight(true);
+	tcp_param(&core->stack, core, ctx, &(struct tcp_param){.user_timeout_ms = 1000}, core->now_us);
+	fake_run(core, 990);
+	ck_assert_uint_eq(core->closed_n, 0);
+	fake_run(core, 30);
+	ck_assert_uint_eq(core->closed_n, 1);
+	ck_assert_int_eq(core->closed_why, ETA_STATUS_TIMED_OUT);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(icmp_too_big__shrinks_and_sends_again)
+{
+	in_flight(true);
+	ck_assert(!tcp_icmp_rx(&core->stack, core, ctx, TCP_ICMP_TOO_BIG, ctx->iss + SEG(20), 1000, core->now_us));
+	ck_assert_uint_eq(ctx->mss, 1460); /* not in flight: forged */
+	tcp_icmp_rx(&core->stack, core, ctx, TCP_ICMP_TOO_BIG, ctx->snd_una, 1000, core->now_us);
+	fake_flush(core);
+	ck_assert_uint_eq(ctx->mss, 1000);
+	ck_assert_int_eq(strncmp(fake_take(core), "rtx A 1+1000 1; ", 16), 0);
+	ck_assert_uint_eq(ctx->cwnd, 14600);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(icmp_unreachable__ends_an_attempt_only)
+{
+	in_flight(true);
+	ck_assert(!tcp_icmp_rx(&core->stack, core, ctx, TCP_ICMP_UNREACHABLE, ctx->snd_una, 0, core->now_us));
+	ctx = fake_ctx(core);
+	tcp_connect(&core->stack, core, ctx, &core->tuple, NULL, core->now_us);
+	fake_take(core);
+	ck_assert(tcp_icmp_rx(&core->stack, core, ctx, TCP_ICMP_UNREACHABLE, ctx->iss, 0, core->now_us));
+	ck_assert_str_eq(fake_take(core), "closed UNREACHABLE; free; ");
+	fake_free(core);
+}
+END_TEST
+
+FACTS("tcp loss", limited_transmit__one_new_segment_per_duplicate, newreno__third_duplicate_retransmits,
+	newreno__more_duplicates_let_new_segments_go, newreno__partial_ack_retransmits_the_next_hole,
+	newreno__full_ack_ends_recovery, newreno__echoes_after_recovery_start_no_new_one,
+	dupack__data_or_window_change_does_not_count, sack__three_segments_above_mean_loss,
+	sack__two_segments_above_do_not, sack__only_the_holes_are_sent_again,
+	sack__pipe_never_exceeds_cwnd_in_recovery, sack__hole_sent_once_per_recovery,
+	sack__recovery_ends_at_recover, sack__block_beyond_snd_nxt_is_discarded,
+	sack__reversed_block_is_discarded, sack__dsack_is_no_loss,
+	sack__without_extensions_duplicates_still_count, sack__tail_hole_is_rescued_once,
+	rto__everything_again_in_slow_start, rto__sacked_bytes_are_not_sent_again,
+	rto__backs_off_and_keeps_ssthresh, rto__ack_of_new_data_ends_the_backoff,
+	rto__reneged_scoreboard_is_forgotten, rto__gives_up_after_fifteen,
+	rto__karn_no_sample_from_a_retransmission, rto__fin_is_sent_again,
+	user_timeout__ends_before_the_retries, icmp_too_big__shrinks_and_sends_again,
+	icmp_unreachable__ends_an_attempt_only)
