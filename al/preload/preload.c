@@ -116,18 +116,30 @@ AL_EXPORT int dup3(int fd, int to, int flags)
 	return (int)al_errno(al_sys_dup3(fd, to, flags));
 }
 
-AL_EXPORT int fcntl(int fd, int cmd, ...)
+static int preload_fcntl(int fd, int cmd, long arg)
 {
-	va_list args;
-	long arg;
-
-	va_start(args, cmd);
-	arg = va_arg(args, long);
-	va_end(args);
 	if (cmd == F_SETLKW || cmd == F_OFD_SETLKW)
 		return (int)AL_CANCEL_POINT(fd, al_sys_fcntl(fd, cmd, arg));
 	return (int)al_errno(al_sys_fcntl(fd, cmd, arg));
 }
+
+/* libc has three names for it; programs built for large files call the second. */
+#define FCNTL(name)                                                                                \
+	AL_EXPORT int name(int fd, int cmd, ...);                                                  \
+	AL_EXPORT int name(int fd, int cmd, ...)                                                   \
+	{                                                                                          \
+		va_list args;                                                                      \
+		long arg;                                                                          \
+                                                                                                   \
+		va_start(args, cmd);                                                               \
+		arg = va_arg(args, long);                                                          \
+		va_end(args);                                                                      \
+		return preload_fcntl(fd, cmd, arg);                                                \
+	}
+
+FCNTL(fcntl)
+FCNTL(fcntl64)
+FCNTL(__fcntl)
 
 AL_EXPORT int ioctl(int fd, unsigned long cmd, ...)
 {
