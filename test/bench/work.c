@@ -55,7 +55,7 @@ struct end {
 	double since;     /* when the request under way was sent */
 	uint32_t id;      /* pattern of the connection */
 	uint8_t hello_n;
-	bool used, is_server;
+	bool used, is_server, is_opening;
 	uint8_t hello[HELLO_BYTES];
 };
 
@@ -152,7 +152,9 @@ static void end_drop(struct worker *w, struct end *e, bool failed)
 	w->failed += failed;
 	if (!e->is_server)
 		w->open_n--;
-	e->used = false;
+	if (e->is_opening)
+		w->opening_n--;
+	e->used = e->is_opening = false;
 }
 
 /* Send what is owed. Return: false if the connection failed. */
@@ -188,6 +190,7 @@ static void client_connected(struct worker *w, struct end *e)
 	uint32_t hello[2] = {htonl(e->id), htonl(w->o->msg_bytes)};
 
 	w->opening_n--;
+	e->is_opening = false;
 	if (io_send(e->conn, hello, HELLO_BYTES) != HELLO_BYTES) {
 		end_drop(w, e, true);
 		return;
@@ -222,6 +225,7 @@ static bool client_open(struct worker *w)
 	}
 	w->open_n++;
 	w->opening_n++;
+	e->is_opening = true;
 	return true;
 }
 
