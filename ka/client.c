@@ -659,9 +659,18 @@ static void client_msg_control(struct client_msg *msg, struct msghdr *mh)
 		if (c->cmsg_type == SCM_RIGHTS) {
 			size_t n = len / sizeof(int);
 
-			/* The control buffer holds no more than ETA_CTL_FDS_MAX. */
-			for (size_t i = 0; i < n && msg->fds_n < ETA_CTL_FDS_MAX; i++)
-				memcpy(&msg->fd[msg->fds_n++], CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+			/* The buffer has room for credentials too, which more descriptors may fill. */
+			for (size_t i = 0; i < n; i++) {
+				int fd;
+
+				memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+				if (msg->fds_n < ETA_CTL_FDS_MAX) {
+					msg->fd[msg->fds_n++] = fd;
+				} else {
+					(void)close(fd);
+					msg->is_truncated = true;
+				}
+			}
 		} else if (c->cmsg_type == SCM_CREDENTIALS && len == sizeof(msg->cred)) {
 			memcpy(&msg->cred, CMSG_DATA(c), sizeof(msg->cred));
 			msg->has_cred = true;
@@ -696,8 +705,8 @@ static int client_receive(const struct client *client, struct client_msg *msg)
 	n = recvmsg(client->watch.fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0)
 		return -errno;
-	client_msg_control(msg, &mh);
 	msg->is_truncated = (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
+	client_msg_control(msg, &mh);
 	msg->len_bytes = (size_t)n;
 	return n > 0;
 }

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -165,6 +166,7 @@ static pid_t child_attached(int *tell, void (*more)(struct attached *a))
 	if (pid == 0) {
 		struct attached a;
 
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(down[1]);
 		c = attach(&a) == ETA_STATUS_OK;
 		if (more)
@@ -331,6 +333,8 @@ START_TEST(message__descriptors_nobody_asked_for_are_dropped_and_closed)
 	expect_drop(&hdr, sizeof(hdr), fds, 64);
 	/* If etad kept one, the pipe would not end. */
 	close(p[1]);
+	struct pollfd end = {.fd = p[0], .events = POLLIN};
+	ck_assert_int_eq(poll(&end, 1, WAIT_MS), 1);
 	ck_assert_int_eq(read(p[0], &c, 1), 0);
 	close(p[0]);
 }
