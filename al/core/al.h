@@ -66,12 +66,12 @@ struct al_session {
 
 /* Where a stream is being read or written: one chunk and its fixed range. */
 struct al_cursor {
-	uint8_t *bytes; /* of the chunk; NULL = no cursor */
+	uint8_t *bytes; /* of the chunk; NULL = no cursor, and len_bytes 0 */
 	struct eta_chunk_meta *meta;
 	uint32_t chunk;
-	uint32_t off;   /* stream offset of bytes[0] */
+	uint32_t off; /* stream offset of bytes[0] */
 	uint32_t order;
-	uint32_t pad;
+	uint32_t len_bytes; /* of the chunk */
 };
 
 enum al_list {
@@ -137,9 +137,11 @@ struct al_conn {
 	uint32_t master_idx; /* child: its master's DTI, in the same slot's process view */
 	uint64_t cookie;     /* native interface */
 	uint32_t urg;        /* stream offset after the urgent byte */
-	uint8_t master_slot;
-	uint8_t pad[3];
+	uint32_t pad[5];
 };
+ETA_ASSERT_LINE(struct al_conn, snd, 1);
+ETA_ASSERT_LINE(struct al_conn, user, 2);
+ETA_ASSERT_SIZE(struct al_conn, 3 * ETA_CACHELINE);
 
 static inline uint32_t al_get(const uint32_t *p)
 {
@@ -172,6 +174,10 @@ static inline bool al_flag(const struct al_conn *conn, uint32_t flag)
 {
 	return (al_get(&conn->flags) & flag) != 0;
 }
+
+/* Flags that take a call off its short way. */
+#define AL_CONN_SND_SLOW (AL_CONN_SHARED | AL_CONN_SHUT_WR | AL_CONN_BROKEN)
+#define AL_CONN_RCV_SLOW (AL_CONN_SHARED | AL_CONN_BROKEN)
 
 /* ---- threads and rings ---- */
 
@@ -235,6 +241,8 @@ struct al_root {
 	uint32_t is_gone; /* etad died or dropped us; sticky */
 	uint32_t is_ending;
 	bool membarrier;
+	struct al_conn *own_conns; /* of the own session, for look-ups */
+	uint32_t own_conns_n;
 	uint8_t own_slot;
 	uint8_t slot_of_owner[ETA_INHERIT_MAX + 1];
 	uint32_t attach_lock, ctl_lock, dti_lock, thread_lock, fd_lock;
@@ -392,6 +400,26 @@ static inline uint64_t al_pair(uint32_t lo, uint32_t hi)
 	return lo | (uint64_t)hi << 32;
 }
 
+/* Must this ring's lock be taken? Other threads come into being while none is inside. */
+static inline bool al_ring_is_locked(const struct al_ring *ring)
+{
+	return ring->is_shared && !al_is_single_threaded();
+}
+
+/* After a push: is anybody looking? If not, kick. */
+void al_ring_kick(struct al_ring *ring);
+
+static inline void al_ring_look(struct al_ring *ring)
+{
+	if (ETA_LIKELY(al_root.membarrier))
+		__asm__ volatile("" ::: "memory");
+	else
+		eta_fence_store_load();
+	if (ETA_UNLIKELY(eta_load_relaxed_u32(&ring->page->asleep) ||
+			    !eta_load_relaxed_u32(&ring->credit->polled)))
+		al_ring_kick(ring);
+}
+
 static inline struct al_session *al_session_of(const struct al_conn *conn)
 {
 	return &al_root.session[conn->slot];
@@ -399,6 +427,8 @@ static inline struct al_session *al_session_of(const struct al_conn *conn)
 
 static inline uint32_t al_dti_number(const struct al_conn *conn)
 {
+	if (ETA_LIKELY(conn->slot == al_root.own_slot))
+		return conn->dti_idx;
 	return ETA_DTI_MAKE(al_session_of(conn)->owner, conn->dti_idx);
 }
 
@@ -421,6 +451,24 @@ static inline struct al_ring *al_ring_of(struct al_thread *t, uint8_t core)
 	struct al_ring *ring = t->ring[core];
 
 	return ETA_LIKELY(ring != NULL) ? ring : al_ring_make(t, core);
+}
+
+/* Counters only, by the calling thread's ring: al_ring_op(conn, op, 0, 0) without a call on the usual way. @op: DATA with its flags. */
+static inline int al_ring_data(struct al_conn *conn, uint32_t op)
+{
+	struct al_thread *t = al_self;
+	struct al_ring *ring = ETA_LIKELY(t != NULL) ? t->ring[conn->core] : NULL;
+	uint32_t rcv_head = al_get(&conn->rcv_head);
+	const uint64_t w[4] = {
+			al_dti_number(conn) | (uint64_t)conn->gen << 32 | (uint64_t)op << 48,
+			al_pair(conn->snd_tail, rcv_head),
+	};
+
+	if (ETA_UNLIKELY(!ring || al_ring_is_locked(ring) || !eta_ring_push(&ring->db, w)))
+		return al_ring_op(conn, op, 0, 0);
+	al_put(&conn->told_head, rcv_head);
+	al_ring_look(ring);
+	return 0;
 }
 
 /* ---- event.c ---- */

@@ -182,6 +182,8 @@ static int accept_reply(const struct eta_ctl_attach_reply *r, int fds[5])
 	}
 	s->fresh = 0;
 	s->fresh_end = r->seg[0].dti_n;
+	al_root.own_conns = s->conns;
+	al_root.own_conns_n = s->conns_n;
 	al_root.lock_id = r->lock_id;
 	al_root.policy = r->flags;
 	al_root.epoch = r->epoch;
@@ -354,6 +356,7 @@ void al_after_fork_child(void)
 		if (al_root.session[slot].used)
 			conns_inherit(&al_root.session[slot]);
 	}
+	al_root.own_conns_n = 0;
 	al_root.state = AL_FORKED;
 	if (al_root.fork_fd < 0 || !al_root.threads)
 		al_gone();

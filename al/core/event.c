@@ -6,7 +6,7 @@
  * move forward and only within the window that the stream's rules allow; anything else is stale or hostile, and the record decides. The
  * record's EN half is read like a sequence lock: its {gen, state, status} word before and after.
  *
- * Entries are popped in small batches before any is acted upon, since acting may ring doorbells on the same (locked) ring.
+ * From a locked ring entries are popped in small batches before any is acted upon, since acting may ring doorbells on the same ring.
  */
 #include "al/core/al.h"
 
@@ -127,18 +127,29 @@ bool al_conn_refresh(struct al_conn *conn)
 			al_get8(&conn->level) != level;
 }
 
-static struct al_conn *conn_of(uint32_t dti, uint16_t gen)
+/* The conn of another session that we inherited. */
+static ETA_COLD struct al_conn *conn_inherited(uint32_t dti)
 {
 	uint32_t owner = ETA_DTI_OWNER(dti), idx = ETA_DTI_INDEX(dti);
 	struct al_session *s;
-	struct al_conn *conn;
 
-	if (ETA_UNLIKELY(owner > ETA_INHERIT_MAX || al_root.slot_of_owner[owner] >= AL_SLOTS_MAX))
+	if (!owner || owner > ETA_INHERIT_MAX || al_root.slot_of_owner[owner] >= AL_SLOTS_MAX)
 		return NULL;
 	s = &al_root.session[al_root.slot_of_owner[owner]];
-	if (ETA_UNLIKELY(idx >= s->conns_n))
-		return NULL;
-	conn = &s->conns[idx];
+	return idx < s->conns_n ? &s->conns[idx] : NULL;
+}
+
+static inline struct al_conn *conn_of(uint32_t dti, uint16_t gen)
+{
+	struct al_conn *conn;
+
+	if (ETA_LIKELY(dti < al_root.own_conns_n)) {
+		conn = &al_root.own_conns[dti];
+	} else {
+		conn = conn_inherited(dti);
+		if (!conn)
+			return NULL;
+	}
 	return ETA_LIKELY(conn->al != NULL && conn->gen == gen) ? conn : NULL;
 }
 
@@ -149,13 +160,48 @@ static ETA_COLD void reap(struct al_conn *conn)
 	al_lock_drop(&al_root.dti_lock);
 }
 
+/*
+ * The usual event: bytes came on an open conn of ours alone, maybe some of ours were acknowledged, and nothing else is new. Return: was it that?
+ */
+static inline bool believe_short(struct al_conn *conn, const struct eta_event *ev)
+{
+	uint32_t rcv_head = al_get(&conn->rcv_head), rcv_tail = al_get(&conn->rcv_tail);
+	uint32_t snd_una = al_get(&conn->snd_una);
+
+	if (ETA_UNLIKELY(ev->flags != ETA_EV_READ || ev->state != al_get8(&conn->state) ||
+			    al_get(&conn->flags) & (AL_CONN_SHARED | AL_CONN_MASTER)))
+		return false;
+	if (ETA_UNLIKELY(ev->rcv_tail - rcv_head > ETA_STREAM_BYTES_MAX ||
+			    ev->rcv_tail - rcv_tail > ETA_STREAM_BYTES_MAX ||
+			    ev->snd_una - snd_una > conn->snd_tail - snd_una ||
+			    eta_counter_after(al_get(&conn->ring_at), ev->ring_at) ||
+			    !eta_counter_after(ev->ring_at, rcv_head) || ev->snd_limit > ETA_STREAM_BYTES_MAX))
+		return false;
+	al_put(&conn->snd_una, ev->snd_una);
+	al_put(&conn->snd_limit, ev->snd_limit);
+	al_put(&conn->ring_at, ev->ring_at);
+	__atomic_store_n(&conn->rcv_tail, ev->rcv_tail, __ATOMIC_RELEASE);
+	return true;
+}
+
+static void dispatch_slow(struct al_ring *ring, struct al_conn *conn, const struct eta_event *ev);
+
 static inline void dispatch(struct al_ring *ring, const struct eta_event *ev)
 {
 	struct al_conn *conn = conn_of(ev->dti, ev->gen);
-	struct news n;
 
 	if (ETA_UNLIKELY(!conn))
 		return;
+	if (ETA_UNLIKELY(!believe_short(conn, ev)))
+		dispatch_slow(ring, conn, ev);
+	else if (ETA_LIKELY(al_root.on_ready && al_flag(conn, AL_CONN_HELD)))
+		al_root.on_ready(conn, conn->user, ETA_EV_READ);
+}
+
+static ETA_COLD void dispatch_slow(struct al_ring *ring, struct al_conn *conn, const struct eta_event *ev)
+{
+	struct news n;
+
 	if (ETA_UNLIKELY(!ev->flags && ev->status == ETA_STATUS_QUOTA)) {
 		__atomic_and_fetch(&conn->rings, ~(1ull << ring->idx), __ATOMIC_RELAXED);
 		return;
@@ -185,7 +231,8 @@ static inline void dispatch(struct al_ring *ring, const struct eta_event *ev)
 		al_root.on_ready(conn, conn->user, ev->flags);
 }
 
-uint32_t al_ring_drain(struct al_ring *ring, uint32_t max)
+/* A ring that several threads drain: a batch under the lock, acted upon after it. */
+static ETA_COLD uint32_t drain_locked(struct al_ring *ring, uint32_t max)
 {
 	union event_words batch[EVENT_BATCH];
 	uint32_t taken = 0;
@@ -195,17 +242,29 @@ uint32_t al_ring_drain(struct al_ring *ring, uint32_t max)
 
 		if (!eta_ring_ready(&ring->ev))
 			break;
-		if (ring->is_shared)
-			al_lock_take_mt(&ring->lock);
+		al_lock_take(&ring->lock);
 		while (n < want && eta_ring_pop(&ring->ev, batch[n].w))
 			n++;
-		if (ring->is_shared)
-			al_lock_drop_mt(&ring->lock);
+		al_lock_drop(&ring->lock);
 		for (uint32_t i = 0; i < n; i++)
 			dispatch(ring, &batch[i].ev);
 		taken += n;
 		if (n < want)
 			break;
+	}
+	return taken;
+}
+
+uint32_t al_ring_drain(struct al_ring *ring, uint32_t max)
+{
+	union event_words u;
+	uint32_t taken = 0;
+
+	if (ETA_UNLIKELY(al_ring_is_locked(ring)))
+		return drain_locked(ring, max);
+	while (taken < max && eta_ring_pop(&ring->ev, u.w)) {
+		taken++;
+		dispatch(ring, &u.ev);
 	}
 	ring->events_n += taken;
 	return taken;

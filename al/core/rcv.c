@@ -37,6 +37,7 @@ static int cursor_set(struct al_conn *conn, struct al_cursor *cur, uint32_t chun
 	c.bytes = al_chunk_at(s, chunk, c.order, ETA_SEG_EN, &c.meta);
 	if (!c.bytes || !meta_matches(conn, &c))
 		return -EPROTO;
+	c.len_bytes = ETA_CHUNK_BYTES(c.order);
 	*cur = c;
 	return 0;
 }
@@ -105,6 +106,7 @@ static int cursor_at(struct al_conn *conn, uint32_t pos, uint32_t *end)
 			break;
 	}
 	cur->bytes = NULL;
+	cur->len_bytes = 0;
 	for (int i = 0; i < SEEK_TRIES && ret == -EAGAIN; i++)
 		ret = seek_once(conn, pos);
 	if (ret)
@@ -243,8 +245,31 @@ static ETA_COLD ssize_t recv_shared(struct al_conn *conn, const struct iovec *io
 	return ret;
 }
 
+/*
+ * The short way: everything there is fits the buffer and lies in the cursor's chunk, which has no successor yet. Return: bytes; 0 = the long way.
+ */
+static inline ssize_t recv_short(struct al_conn *conn, const struct iovec *iov)
+{
+	uint32_t head = al_get(&conn->rcv_head), at = head - conn->rcv.off;
+	uint32_t n = __atomic_load_n(&conn->rcv_tail, __ATOMIC_ACQUIRE) - head;
+
+	if (ETA_UNLIKELY(!n || n > iov->iov_len || al_get(&conn->flags) & AL_CONN_RCV_SLOW ||
+			    al_get8(&conn->level) & ETA_EV_URGENT))
+		return 0;
+	if (ETA_UNLIKELY((uint64_t)at + n > conn->rcv.len_bytes || !meta_matches(conn, &conn->rcv) ||
+			    eta_load_relaxed_u32(&conn->rcv.meta->next) != ETA_CHUNK_NONE))
+		return 0;
+	memcpy(iov->iov_base, conn->rcv.bytes + at, n);
+	consume_to(conn, head + n);
+	return n;
+}
+
 ssize_t al_conn_recv(struct al_conn *conn, const struct iovec *iov, int iov_n, bool peek)
 {
+	ssize_t ret = ETA_LIKELY(iov_n == 1 && !peek) ? recv_short(conn, iov) : 0;
+
+	if (ETA_LIKELY(ret != 0))
+		return ret;
 	if (ETA_UNLIKELY(al_get8(&conn->state) < ETA_DTI_OPEN || al_flag(conn, AL_CONN_BROKEN))) {
 		al_conn_refresh(conn);
 		if (al_get8(&conn->state) < ETA_DTI_OPEN && !al_is_gone())

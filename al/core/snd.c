@@ -45,8 +45,10 @@ void al_snd_free(struct al_conn *conn, bool drop_idle)
 		if (eta_counter_after(end, una) &&
 				!(drop_idle && is_last && una == al_get(&conn->snd_tail)))
 			break;
-		if (head == conn->snd.chunk)
+		if (head == conn->snd.chunk) {
 			conn->snd.bytes = NULL;
+			conn->snd.len_bytes = 0;
+		}
 		eta_store_release_u32(&conn->al->chunk, next);
 		eta_store_release_u32(&meta->dti, ETA_DTI_NONE);
 		al_chunk_give(s, head, order);
@@ -112,7 +114,8 @@ static ETA_COLD int chunk_append(struct al_conn *conn, size_t left)
 			.meta = meta,
 			.chunk = chunk,
 			.off = conn->snd_tail,
-			.order = order};
+			.order = order,
+			.len_bytes = ETA_CHUNK_BYTES(order)};
 	al_sweep_watch(conn);
 	return 0;
 }
@@ -130,7 +133,7 @@ static uint32_t copy_in(struct al_conn *conn, const struct iovec *iov, int iov_n
 		while (left && done < room) {
 			uint32_t at = conn->snd_tail - cur->off, space, n;
 
-			space = cur->bytes ? ETA_CHUNK_BYTES(cur->order) - at : 0;
+			space = cur->bytes ? cur->len_bytes - at : 0;
 			if (ETA_UNLIKELY(!space)) {
 				if (chunk_append(conn, left))
 					return done;
@@ -160,6 +163,7 @@ static int rederive(struct al_conn *conn)
 	if (tail - al_get(&conn->snd_una) > ETA_STREAM_BYTES_MAX)
 		return -EPROTO;
 	conn->snd.bytes = NULL;
+	conn->snd.len_bytes = 0;
 	for (uint32_t steps = 0; chunk != ETA_CHUNK_NONE && steps < ETA_STREAM_CHUNKS_MAX; steps++) {
 		struct eta_chunk_meta *meta = al_chunk_meta(s, chunk, ETA_SEG_AL);
 		uint32_t order, off, next;
@@ -177,8 +181,12 @@ static int rederive(struct al_conn *conn)
 		bytes = al_chunk_at(s, chunk, order, ETA_SEG_AL, &meta);
 		if (!bytes || tail - off > ETA_CHUNK_BYTES(order))
 			return -EPROTO;
-		conn->snd = (struct al_cursor){
-				.bytes = bytes, .meta = meta, .chunk = chunk, .off = off, .order = order};
+		conn->snd = (struct al_cursor){.bytes = bytes,
+				.meta = meta,
+				.chunk = chunk,
+				.off = off,
+				.order = order,
+				.len_bytes = ETA_CHUNK_BYTES(order)};
 		return 0;
 	}
 	return chunk == ETA_CHUNK_NONE ? 0 : -EPROTO;
@@ -288,9 +296,32 @@ static inline ssize_t send_any(struct al_conn *conn, const struct iovec *iov, in
 	return ret;
 }
 
+/*
+ * The short way: an open conn of ours alone, a few bytes, room for them in the window and in the current chunk. Return: bytes; 0 = the long way.
+ */
+static inline ssize_t send_short(struct al_conn *conn, const struct iovec *iov, uint32_t op)
+{
+	uint32_t tail = conn->snd_tail, at = tail - conn->snd.off;
+	size_t len = iov->iov_len;
+
+	if (ETA_UNLIKELY(al_get8(&conn->state) != ETA_DTI_OPEN || al_get(&conn->flags) & AL_CONN_SND_SLOW ||
+			    al_is_gone() || !al_is_single_threaded()))
+		return 0;
+	if (ETA_UNLIKELY(len + at > conn->snd.len_bytes ||
+			    tail - al_get(&conn->snd_una) + len > al_get(&conn->snd_limit)))
+		return 0;
+	memcpy(conn->snd.bytes + at, iov->iov_base, len);
+	conn->snd_tail = tail + (uint32_t)len;
+	eta_store_release_u32(&conn->al->snd_tail, conn->snd_tail);
+	return ETA_LIKELY(al_ring_data(conn, op) == 0) ? (ssize_t)len : -ECONNRESET;
+}
+
 ssize_t al_conn_send(struct al_conn *conn, const struct iovec *iov, int iov_n, bool more)
 {
-	return send_any(conn, iov, iov_n, more ? ETA_DB_DATA | ETA_DB_MORE : ETA_DB_DATA, false);
+	uint32_t op = more ? ETA_DB_DATA | ETA_DB_MORE : ETA_DB_DATA;
+	ssize_t ret = ETA_LIKELY(iov_n == 1 && iov->iov_len) ? send_short(conn, iov, op) : 0;
+
+	return ETA_LIKELY(ret != 0) ? ret : send_any(conn, iov, iov_n, op, false);
 }
 
 ssize_t al_conn_send_urgent(struct al_conn *conn, const struct iovec *iov, int iov_n)

@@ -10,7 +10,7 @@
 
 #define SPINS_PER_LOOK 1024u
 
-static void kick(const struct al_ring *ring)
+ETA_COLD void al_ring_kick(struct al_ring *ring)
 {
 	const uint64_t one = 1;
 
@@ -18,23 +18,12 @@ static void kick(const struct al_ring *ring)
 		sys_write(ring->kick_fd, &one, sizeof(one));
 }
 
-static inline void kick_if_nobody_looks(const struct al_ring *ring)
-{
-	if (ETA_LIKELY(al_root.membarrier))
-		__asm__ volatile("" ::: "memory");
-	else
-		eta_fence_store_load();
-	if (ETA_UNLIKELY(eta_load_relaxed_u32(&ring->page->asleep) ||
-			    !eta_load_relaxed_u32(&ring->credit->polled)))
-		kick(ring);
-}
-
 /* The ring is full: until there is room, or nobody is there to make any. */
 static ETA_COLD void push_waiting(struct al_ring *ring, const uint64_t w[4])
 {
 	for (uint32_t spins = 1; !eta_ring_push(&ring->db, w); spins++) {
 		if (spins % SPINS_PER_LOOK == 1) {
-			kick_if_nobody_looks(ring);
+			al_ring_look(ring);
 			if (!al_engine_alive())
 				return;
 			sys_sched_yield();
@@ -45,13 +34,15 @@ static ETA_COLD void push_waiting(struct al_ring *ring, const uint64_t w[4])
 
 void al_ring_push(struct al_ring *ring, const uint64_t w[4])
 {
-	if (ring->is_shared)
-		al_lock_take_mt(&ring->lock);
+	bool locked = al_ring_is_locked(ring);
+
+	if (locked)
+		al_lock_take(&ring->lock);
 	if (ETA_UNLIKELY(!eta_ring_push(&ring->db, w)))
 		push_waiting(ring, w);
-	if (ring->is_shared)
-		al_lock_drop_mt(&ring->lock);
-	kick_if_nobody_looks(ring);
+	if (locked)
+		al_lock_drop(&ring->lock);
+	al_ring_look(ring);
 }
 
 static void push_op(struct al_ring *ring, struct al_conn *conn, uint32_t op, uint32_t arg0, uint32_t arg1)

@@ -27,23 +27,9 @@ static eta_conn_t handle_of(const struct al_conn *conn)
 	return (uint64_t)conn->serial << 32 | (uint32_t)conn->slot << 24 | (conn->dti_idx + 1);
 }
 
-struct al_conn *native_conn(eta_conn_t handle)
-{
-	uint32_t idx = ((uint32_t)handle & 0xffffffu) - 1, slot = (uint32_t)handle >> 24;
-	struct al_session *s = &al_root.session[al_root.own_slot];
-	struct al_conn *conn;
-
-	if (ETA_UNLIKELY(slot != al_root.own_slot || idx >= s->conns_n))
-		return NULL;
-	conn = &s->conns[idx];
-	if (ETA_UNLIKELY(conn->serial != handle >> 32 || !al_flag(conn, AL_CONN_HELD)))
-		return NULL;
-	return conn;
-}
-
 /* ---- completions ---- */
 
-static uint32_t what_of(struct al_conn *conn, uint32_t flags)
+static ETA_COLD uint32_t what_slow(struct al_conn *conn, uint32_t flags)
 {
 	uint8_t level = al_get8(&conn->level);
 	uint32_t what = 0;
@@ -70,6 +56,13 @@ static uint32_t what_of(struct al_conn *conn, uint32_t flags)
 		what |= ETA_CLOSED;
 	}
 	return what;
+}
+
+static inline uint32_t what_of(struct al_conn *conn, uint32_t flags)
+{
+	if (ETA_LIKELY(flags == ETA_EV_READ && !al_get8(&conn->level) && !al_flag(conn, AL_CONN_OPENING)))
+		return ETA_READABLE;
+	return what_slow(conn, flags);
 }
 
 static void on_ready(struct al_conn *conn, void *user, uint32_t flags)
@@ -267,8 +260,9 @@ ssize_t eta_sendv(eta_conn_t handle, const struct iovec *iov, int iov_n, unsigne
 ssize_t eta_send(eta_conn_t handle, const void *bytes, size_t len, unsigned int flags)
 {
 	const struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = len};
+	struct al_conn *conn = native_conn(handle);
 
-	return eta_sendv(handle, &iov, 1, flags);
+	return ETA_LIKELY(conn != NULL) ? al_conn_send(conn, &iov, 1, (flags & ETA_MORE) != 0) : -EBADF;
 }
 
 ssize_t eta_recv(eta_conn_t handle, void *bytes, size_t len, unsigned int flags)
