@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "test/unit/dti/dti_test.h"
+
+static struct two t;
+
+START_TEST(doorbell_drain__unknown_dti_is_counted_and_ignored)
+{
+	struct eta_doorbell db = {.dti = ETA_DTI_MAKE(0, 99999), .op = ETA_DB_DATA};
+
+	two_open(&t);
+	ck_assert(model_ring(t.client, &db));
+	db = db_of(t.a, ETA_DB_CLOSE);
+	db.gen++;
+	ck_assert(model_ring(t.client, &db));
+	db = db_of(t.a, ETA_DB_CLOSE);
+	db.dti = ETA_DTI_MAKE(3, 0); /* no such owner */
+	ck_assert(model_ring(t.client, &db));
+	turn(&t);
+	ck_assert_uint_eq(pair_stat(t.pair, 0, "db_unknown"), 3);
+	ck_assert_uint_eq(pair_stat(t.pair, 0, "dti_killed"), 0);
+	check_delivers(&t, "alive");
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(doorbell_drain__undefined_op_kills_its_dti_alone)
+{
+	struct eta_doorbell db;
+	struct model_conn *a2;
+
+	two_open(&t);
+	a2 = t.a;
+	two_connect(&t);
+	db = db_of(a2, 0x3f);
+	ck_assert(model_ring(t.client, &db));
+	turn(&t);
+	ck_assert_int_eq(model_state(a2), ETA_DTI_CLOSED);
+	ck_assert_int_eq(model_status(a2), ETA_STATUS_BAD_DESCRIPTOR);
+	ck_assert_uint_eq(model_ka_notices(t.pair->ka[0], ETA_ADMIN_DTI_DEAD), 1);
+	check_delivers(&t, "the other lives");
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(doorbell_counters__stale_tail_reads_the_record)
+{
+	struct eta_doorbell db;
+
+	two_open(&t);
+	check_delivers(&t, "hello");
+	db = db_of(t.a, ETA_DB_DATA);
+	db.snd_tail = 2; /* an older entry of another ring */
+	ck_assert(model_ring(t.client, &db));
+	turn(&t);
+	ck_assert_uint_eq(pair_stat(t.pair, 0, "db_stale"), 1);
+	ck_assert_uint_eq(pair_stat(t.pair, 0, "dti_killed"), 0);
+	check_delivers(&t, "again");
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(doorbell_counters__impossible_record_kills)
+{
+	struct eta_doorbell db;
+
+	two_open(&t);
+	model_al(t.a)->snd_tail = ETA_STREAM_BYTES_MAX + 1;
+	db = db_of(t.a, ETA_DB_DATA);
+	ck_assert(model_ring(t.client, &db));
+	turn(&t);
+	ck_assert_int_eq(model_status(t.a), ETA_STATUS_BAD_DESCRIPTOR);
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(doorbell_counters__consuming_more_than_received_kills)
+{
+	struct eta_doorbell db;
+
+	two_open(&t);
+	model_al(t.a)->rcv_head = 1;
+	db = db_of(t.a, ETA_DB_DATA);
+	ck_assert(model_ring(t.client, &db));
+	turn(&t);
+	ck_assert_int_eq(model_status(t.a), ETA_STATUS_BAD_DESCRIPTOR);
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(doorbell_drain__a_full_ring_is_taken_whole)
+{
+	struct eta_doorbell db;
+	uint32_t n = 0;
+
+	two_open(&t);
+	db = db_of(t.a, ETA_DB_DATA);
+	while (model_ring(t.client, &db))
+		n++;
+	ck_assert_uint_ge(n, 192); /* 256 entries, credit once per quarter lap */
+	turn(&t);
+	ck_assert(model_ring(t.client, &db));
+	check_delivers(&t, "after the flood");
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(doorbell_drain__a_flood_leaves_others_their_share)
+{
+	struct eta_doorbell db;
+	uint64_t before;
+	struct model_conf big = {.doorbell_n = 4096};
+	struct model *flooder;
+
+	two_open(&t);
+	flooder = pair_attach(t.pair, 0, &big);
+	db = (struct eta_doorbell){.dti = 7, .gen = 9};
+	while (model_ring(flooder, &db))
+		;
+	ck_assert_uint_eq(model_send(t.a, "x", 1), 1);
+	before = pair_stat(t.pair, 0, "db_unknown");
+	(void)core_poll_once(t.pair->core[0], t.pair->now_us);
+	/* one turn drains twice: the flood got no more than two shares, the other was served */
+	ck_assert_uint_le(pair_stat(t.pair, 0, "db_unknown") - before, 512);
+	ck_assert_uint_eq(pair_stat(t.pair, 0, "TcpOutSegs") >= 3, 1);
+	turn(&t);
+	ck_assert_uint_eq(model_readable(t.b), 1);
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(doorbell_op__shut_wr_elsewhere_than_at_the_tail_kills)
+{
+	struct eta_doorbell db;
+
+	two_open(&t);
+	db = db_of(t.a, ETA_DB_SHUT_WR);
+	db.arg0 = 1000;
+	ck_assert(model_ring(t.client, &db));
+	turn(&t);
+	ck_assert_int_eq(model_status(t.a), ETA_STATUS_BAD_DESCRIPTOR);
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(doorbell_op__writing_after_shut_wr_kills)
+{
+	struct eta_doorbell db;
+
+	two_open(&t);
+	model_shut_wr(t.a);
+	turn(&t);
+	model_al(t.a)->snd_tail = 1;
+	db = db_of(t.a, ETA_DB_DATA);
+	ck_assert(model_ring(t.client, &db));
+	turn(&t);
+	ck_assert_int_eq(model_status(t.a), ETA_STATUS_BAD_DESCRIPTOR);
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(doorbell_connect__with_the_old_gen_is_ignored)
+{
+	struct eta_doorbell db;
+
+	two_open(&t);
+	db = db_of(t.a, ETA_DB_CONNECT);
+	ck_assert(model_ring(t.client, &db));
+	turn(&t);
+	ck_assert_uint_eq(pair_stat(t.pair, 0, "db_unknown"), 1);
+	check_delivers(&t, "undisturbed");
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(doorbell_connect__nobody_listens_is_refused)
+{
+	struct model_conn *c;
+
+	two_open(&t);
+	c = model_connect(t.client, "10.0.0.2", 81);
+	turn(&t);
+	ck_assert_int_eq(model_state(c), ETA_DTI_CLOSED);
+	ck_assert_int_eq(model_status(c), ETA_STATUS_REFUSED);
+	ck_assert_uint_eq(model_events(c, ETA_EV_CLOSED), 1);
+	model_close(c);
+	turn(&t);
+	ck_assert(model_is_free(c));
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(doorbell_connect__where_no_port_leads_is_left_to_the_kernel)
+{
+	struct model_conn *c, *own;
+
+	two_open(&t);
+	c = model_connect(t.client, "192.0.2.1", 80);
+	own = model_connect(t.client, "10.0.0.1", 80); /* our own address, and no listener of ours */
+	turn(&t);
+	ck_assert_int_eq(model_status(c), ETA_STATUS_NOT_CARRIED);
+	ck_assert_int_eq(model_status(own), ETA_STATUS_NOT_CARRIED);
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(doorbell_connect__more_than_the_quota_is_refused)
+{
+	struct model_conf few = {.dtis_n = 4};
+	struct model_conn *c[4];
+
+	two_begin(&t, NULL, &few, NULL, 8);
+	for (int i = 0; i < 4; i++)
+		c[i] = model_connect(t.client, "10.0.0.2", PORT);
+	turn(&t);
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(model_state(c[i]), ETA_DTI_OPEN);
+	ck_assert_ptr_null(model_connect(t.client, "10.0.0.2", PORT));
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(doorbell_close__free_as_soon_as_acknowledged_and_reused)
+{
+	two_open(&t);
+	for (int i = 0; i < 600; i++) {
+		struct model_conn *c = t.a, *s = t.b;
+
+		model_close(c);
+		turn(&t);
+		ck_assert(model_is_free(c)); /* TIME-WAIT lives in the engine alone */
+		model_close(s);
+		turn(&t);
+		ck_assert(model_is_free(s));
+		model_release(c);
+		model_release(s);
+		model_post_children(t.master, 1);
+		turn(&t);
+		two_connect(&t);
+	}
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(doorbell_close__unread_bytes_reset_the_peer)
+{
+	two_open(&t);
+	ck_assert_uint_eq(model_send(t.a, "unread", 6), 6);
+	turn(&t);
+	model_close(t.b);
+	turn(&t);
+	ck_assert_int_eq(model_status(t.a), ETA_STATUS_RESET);
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(doorbell_sweep_idle__a_kick_brings_the_ring_back)
+{
+	struct model_conf kick = {.has_kick = true};
+
+	two_begin(&t, NULL, &kick, NULL, 8);
+	two_connect(&t);
+	pair_pass(t.pair, 400000);
+	ck_assert_uint_ge(pair_stat(t.pair, 0, "ring_dormant"), 1);
+	check_delivers(&t, "awake");
+	ck_assert_uint_ge(pair_stat(t.pair, 0, "ring_kicked"), 1);
+	two_end(&t);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("doorbell");
+	TCase *tc = tcase_create("doorbell");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, doorbell_drain__unknown_dti_is_counted_and_ignored);
+	tcase_add_test(tc, doorbell_drain__undefined_op_kills_its_dti_alone);
+	tcase_add_test(tc, doorbell_counters__stale_tail_reads_the_record);
+	tcase_add_test(tc, doorbell_counters__impossible_record_kills);
+	tcase_add_test(tc, doorbell_counters__consuming_more_than_received_kills);
+	tcase_add_test(tc, doorbell_drain__a_full_ring_is_taken_whole);
+	tcase_add_test(tc, doorbell_drain__a_flood_leaves_others_their_share);
+	tcase_add_test(tc, doorbell_op__shut_wr_elsewhere_than_at_the_tail_kills);
+	tcase_add_test(tc, doorbell_op__writing_after_shut_wr_kills);
+	tcase_add_test(tc, doorbell_connect__with_the_old_gen_is_ignored);
+	tcase_add_test(tc, doorbell_connect__nobody_listens_is_refused);
+	tcase_add_test(tc, doorbell_connect__where_no_port_leads_is_left_to_the_kernel);
+	tcase_add_test(tc, doorbell_connect__more_than_the_quota_is_refused);
+	tcase_add_test(tc, doorbell_close__free_as_soon_as_acknowledged_and_reused);
+	tcase_add_test(tc, doorbell_close__unread_bytes_reset_the_peer);
+	tcase_add_test(tc, doorbell_sweep_idle__a_kick_brings_the_ring_back);
+	suite_add_tcase(s, tc);
+	return run_suite(s);
+}
