@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * CUBIC: after a loss cwnd returns quickly to where it was, lingers there, then probes beyond; growth depends on time, not
- * on RTT.
+ * CUBIC: after a loss cwnd returns quickly to where it was, lingers there, then probes beyond;
+ * growth depends on time, not on RTT.
  *
  *     W_cubic(t) = C (t - K)^3 + W_max        K = cbrt((W_max - cwnd_epoch) / C)
  *
- * An epoch begins with the first growth after a loss or a pause. Acknowledged bytes are collected and the curve is
- * evaluated at most once a millisecond, so that its divisions cost nothing per ACK. Windows are bytes, times milliseconds; C = 0.4
- * segments/s^3, beta = 0.7. In the Reno-friendly region w_est, what NewReno with the same beta would have, is followed if larger.
+ * An epoch begins with the first growth after a loss or a pause. Acknowledged bytes are collected
+ * and the curve is evaluated at most once a millisecond, so that its divisions cost nothing per
+ * ACK. Windows are bytes, times milliseconds; C = 0.4 segments/s^3, beta = 0.7. In the
+ * Reno-friendly region w_est, what NewReno with the same beta would have, is followed if larger.
  *
  * Limits: |t - K| is taken as at most 60 s.   RFC 9438.
  */
@@ -19,14 +20,16 @@
 struct cubic {
 	uint32_t w_max;     /* bytes */
 	uint32_t w_est;     /* bytes */
-	uint32_t origin;    /* W_max of this epoch: the larger of w_max and the cwnd it began with */
+	/* W_max of this epoch: the larger of w_max and the cwnd it began with */
+	uint32_t origin;
 	uint32_t cwnd_prior; /* before the last reduction */
 	uint32_t k_ms;
 	uint32_t epoch_ms;  /* 0 = no epoch yet */
 	uint32_t last_ms;   /* curve evaluated */
 	uint32_t acked;     /* bytes since */
 };
-ETA_STATIC_ASSERT(sizeof(struct cubic) <= TCP_CTX_CC_WORDS * sizeof(uint64_t), "cc_state too small");
+ETA_STATIC_ASSERT(
+		sizeof(struct cubic) <= TCP_CTX_CC_WORDS * sizeof(uint64_t), "cc_state too small");
 
 static struct cubic *state_of(struct tcp_ctx *ctx)
 {
@@ -116,7 +119,9 @@ static void cubic_avoid(struct tcp_ctx *ctx, uint32_t acked, uint32_t now_ms)
 	friendly = (uint64_t)ctx->mss * s->acked;
 	acc = s->acked < ctx->cwnd ? s->acked : ctx->cwnd;
 	s->acked = 0;
-	/* alpha = 3 (1 - beta) / (1 + beta) = 9 / 17 until the old window is reached again, then 1 */
+	/*
+	 * alpha = 3 (1 - beta) / (1 + beta) = 9 / 17 until the old window is reached again, then 1
+	 */
 	if (s->w_est < s->cwnd_prior)
 		friendly = friendly * 9 / 17;
 	friendly = s->w_est + friendly / ctx->cwnd;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * NewReno's congestion avoidance: one segment per window of acknowledged bytes, half the flight at a loss.
- * RFC 5681 3.1 (appropriate byte counting, RFC 3465).
+ * NewReno's congestion avoidance: one segment per window of acknowledged bytes, half the flight at
+ * a loss. RFC 5681 3.1 (appropriate byte counting, RFC 3465).
  */
 #include "engine/tcp/tcp_int.h"
 

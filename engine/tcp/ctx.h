@@ -2,13 +2,16 @@
 /*
  * The TCP context: everything that TCP knows of one connection, as 512 bytes of numbers.
  *
- * No pointers: a context can be copied, moved to another core or written to a file (DESIGN, invariant 3). Index 0 of every
- * table means "none", so an all-zero context refers to nothing. Bytes are not here: they lie in the DTI, named by stream offset.
- * Fields are grouped by the moment they are touched, one cache line a group.
+ * No pointers: a context can be copied, moved to another core or written to a file (DESIGN,
+ * invariant 3). Index 0 of every table means "none", so an all-zero context refers to nothing.
+ * Bytes are not here: they lie in the DTI, named by stream offset. Fields are grouped by the moment
+ * they are touched, one cache line a group.
  *
- * Only engine/tcp writes it. Others may read what the accessors below and tcp_ctx_info() give, and ctx->idx, ctx->state.
+ * Only engine/tcp writes it. Others may read what the accessors below and tcp_ctx_info() give, and
+ * ctx->idx, ctx->state.
  *
- * Times: *_ms are ticks of now_us / 1000 modulo 2^32, 0 in a deadline = not armed; *_us32 are now_us modulo 2^32.
+ * Times: *_ms are ticks of now_us / 1000 modulo 2^32, 0 in a deadline = not armed; *_us32 are
+ * now_us modulo 2^32.
  */
 #ifndef ENGINE_TCP_CTX_H
 #define ENGINE_TCP_CTX_H
@@ -18,7 +21,10 @@
 
 #include <eta/abi.h>
 
-/* RFC 9293 3.3.2, numbered as Linux's TCP_* so that TCP_INFO needs no table. 0 = the context is unused. */
+/*
+ * RFC 9293 3.3.2, numbered as Linux's TCP_* so that TCP_INFO needs no table. 0 = the context is
+ * unused.
+ */
 enum tcp_state {
 	TCP_STATE_UNUSED = 0,
 	TCP_STATE_ESTABLISHED = 1,
@@ -51,7 +57,8 @@ enum tcp_loss_state {
 #define TCP_CTX_FIN_QUEUED 0x00000020u  /* FIN stands at snd_tail */
 #define TCP_CTX_FIN_SENT 0x00000040u    /* at least once; snd_nxt counts it */
 #define TCP_CTX_FIN_RCVD 0x00000080u    /* rcv_nxt counts the peer's FIN */
-#define TCP_CTX_RD_CLOSED 0x00000100u   /* tcp_close(): the user reads no more, new data is answered by RST */
+/* tcp_close(): the user reads no more, new data is answered by RST */
+#define TCP_CTX_RD_CLOSED 0x00000100u
 #define TCP_CTX_ACK_NOW 0x00000200u     /* an ACK leaves at the next flush */
 #define TCP_CTX_ACK_OWED 0x00000400u    /* an ACK is due by delack_at_ms, or rides on data */
 #define TCP_CTX_PINGPONG 0x00000800u    /* interactive: answers follow requests, ACKs may ride */
@@ -68,9 +75,11 @@ enum tcp_loss_state {
 #define TCP_CTX_URG_RCVD 0x00400000u    /* rcv_up is valid */
 #define TCP_CTX_URG_SENT 0x00800000u    /* snd_up is valid */
 #define TCP_CTX_CWND_LIMITED 0x01000000u /* output stopped at cwnd, see cwnd_lim_seq */
-#define TCP_CTX_RTX_ONE 0x02000000u     /* send one segment at snd_una regardless of cwnd (fast retransmit, partial ACK) */
+/* send one segment at snd_una regardless of cwnd (fast retransmit, partial ACK) */
+#define TCP_CTX_RTX_ONE 0x02000000u
 #define TCP_CTX_ZERO_WND 0x04000000u    /* the last window we sent was zero */
-#define TCP_CTX_RESCUED 0x08000000u     /* rescue retransmission of this recovery is spent (RFC 6675 5, rule 4) */
+/* rescue retransmission of this recovery is spent (RFC 6675 5, rule 4) */
+#define TCP_CTX_RESCUED 0x08000000u
 #define TCP_CTX_FIN_OOO 0x20000000u     /* rcv_fin is valid */
 #define TCP_CTX_DRS_SEEN 0x10000000u    /* receive RTT and space measurement have started */
 
@@ -79,23 +88,27 @@ enum tcp_loss_state {
 
 struct tcp_ctx {
 	/* line 0: every received segment, every sent segment */
-	uint32_t idx;          /* index in every per-context table of the core, >= 1. Written by the engine. */
+	/* index in every per-context table of the core, >= 1. Written by the engine. */
+	uint32_t idx;
 	uint32_t flags;        /* TCP_CTX_* */
 	uint8_t state;         /* enum tcp_state */
 	uint8_t loss_state;    /* enum tcp_loss_state */
 	uint8_t snd_wscale;    /* shift of windows we receive */
 	uint8_t rcv_wscale;    /* shift of windows we send */
 	uint32_t rcv_nxt;      /* RCV.NXT */
-	uint32_t rcv_adv;      /* right edge of the largest window ever advertised; never moves left */
+	/* right edge of the largest window ever advertised; never moves left */
+	uint32_t rcv_adv;
 	uint32_t rcv_acked;    /* rcv_nxt of the last segment sent (Last.ACK.sent) */
 	uint32_t ts_recent;    /* TS.Recent */
 	uint32_t snd_una;      /* SND.UNA */
-	uint32_t snd_nxt;      /* SND.NXT = highest sent + 1; moves back only to take back a window probe */
+	/* SND.NXT = highest sent + 1; moves back only to take back a window probe */
+	uint32_t snd_nxt;
 	uint32_t snd_wnd;      /* SND.WND in bytes */
 	uint32_t snd_wl1;      /* SND.WL1 */
 	uint32_t snd_wl2;      /* SND.WL2 */
 	uint32_t snd_tail;     /* seq after the last byte the user queued; FIN stands here */
-	uint16_t rcv_mss;      /* estimate of the peer's segment size, for "every second full segment" */
+	/* estimate of the peer's segment size, for "every second full segment" */
+	uint16_t rcv_mss;
 	uint8_t quick_n;       /* segments still to be acknowledged at once */
 	uint8_t dupacks;       /* consecutive duplicate ACKs */
 	uint32_t ooo_ext;      /* extension with out-of-order ranges, 0 = none */
@@ -113,7 +126,8 @@ struct tcp_ctx {
 	uint32_t delack_at_ms; /* deadline: delayed ACK */
 	uint32_t xmit_at_ms;   /* deadline: try output again (port was full; pacing's place) */
 	uint32_t long_at_ms;   /* deadline: keepalive, FIN-WAIT-2, or TIME-WAIT, by state */
-	uint32_t wheel_at_ms;  /* when the wheel will look at us: never later than the earliest deadline */
+	/* when the wheel will look at us: never later than the earliest deadline */
+	uint32_t wheel_at_ms;
 	uint16_t wheel_slot;   /* slot + 1, 0 = not in the wheel */
 	uint8_t backoff_n;     /* timeouts since the last progress: rto << backoff_n */
 	uint8_t probes_n;      /* keepalive or window probes without answer */
@@ -130,15 +144,19 @@ struct tcp_ctx {
 	uint32_t rtt_min_us;
 	uint32_t rto_us;         /* without backoff */
 	uint32_t snd_wnd_max;    /* largest window ever offered (sender SWS) */
-	uint32_t rtx_first_ms;   /* when the oldest unanswered byte first timed out or was probed, 0 = none */
+	/* when the oldest unanswered byte first timed out or was probed, 0 = none */
+	uint32_t rtx_first_ms;
 	uint32_t wheel_next;
 	uint32_t wheel_prev;
 	uint32_t sack_ext;       /* extension with the SACK scoreboard, 0 = none */
-	uint32_t recover;        /* RFC 6582 recover, RFC 6675 RecoveryPoint; also where an RTO's repair ends */
+	/* RFC 6582 recover, RFC 6675 RecoveryPoint; also where an RTO's repair ends */
+	uint32_t recover;
 	uint32_t high_rxt;       /* RFC 6675 HighRxt: retransmitted up to here */
 	uint32_t lost_edge;      /* unSACKed bytes before this are deemed lost */
-	uint32_t sacked_bytes;   /* SACKed beyond snd_una; without SACK: what duplicate ACKs say has left the network */
-	uint32_t snd_sml;        /* end of the last segment sent below mss (Minshall's form of Nagle's rule) */
+	/* SACKed beyond snd_una; without SACK: what duplicate ACKs say has left the network */
+	uint32_t sacked_bytes;
+	/* end of the last segment sent below mss (Minshall's form of Nagle's rule) */
+	uint32_t snd_sml;
 
 	/* line 3: congestion control's own */
 	uint64_t cc_state[TCP_CTX_CC_WORDS];
@@ -174,7 +192,8 @@ struct tcp_ctx {
 	uint16_t mss_path;        /* tcp_up_mss() at open, or what ICMP told since */
 	uint16_t mss_peer;        /* the MSS option we received */
 	uint16_t mss_adv;         /* the MSS option we sent */
-	uint32_t rcv_fin;         /* seq of a FIN that came out of order, valid with TCP_CTX_FIN_OOO */
+	/* seq of a FIN that came out of order, valid with TCP_CTX_FIN_OOO */
+	uint32_t rcv_fin;
 	uint32_t pad1[8];
 
 	/* line 6: statistics of this connection */
@@ -202,7 +221,10 @@ ETA_ASSERT_LINE(struct tcp_ctx, user_timeout_ms, 5);
 ETA_ASSERT_LINE(struct tcp_ctx, tx_bytes, 6);
 ETA_ASSERT_LINE(struct tcp_ctx, pad3, 7);
 
-/* Ranges of sequence space, sorted, disjoint, not adjacent. One extension serves one direction of one connection. */
+/*
+ * Ranges of sequence space, sorted, disjoint, not adjacent. One extension serves one direction of
+ * one connection.
+ */
 #define TCP_RANGES_MAX 62u
 #define TCP_RECENT_MAX 3u
 
@@ -213,7 +235,8 @@ struct tcp_range {
 
 struct tcp_ext {
 	uint32_t n;                      /* free extension: index of the next free one */
-	uint32_t recent[TCP_RECENT_MAX]; /* reassembly: a byte in each of the ranges last touched, newest first */
+	/* reassembly: a byte in each of the ranges last touched, newest first */
+	uint32_t recent[TCP_RECENT_MAX];
 	struct tcp_range r[TCP_RANGES_MAX];
 };
 ETA_ASSERT_SIZE(struct tcp_ext, 8 * ETA_CACHELINE);
@@ -241,7 +264,10 @@ static inline uint32_t tcp_rcv_promised_bytes(const struct tcp_ctx *ctx)
 	return ctx->rcv_adv - ctx->rcv_nxt;
 }
 
-/* The receive buffer that DRS asks for; 0 before anything was measured. dti caps it by SO_RCVBUF, quota, ETA_STREAM_BYTES_MAX. */
+/*
+ * The receive buffer that DRS asks for; 0 before anything was measured. dti caps it by SO_RCVBUF,
+ * quota, ETA_STREAM_BYTES_MAX.
+ */
 static inline uint32_t tcp_rcv_want_bytes(const struct tcp_ctx *ctx)
 {
 	return ctx->rcv_want_bytes;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Sequence numbers and millisecond ticks: 32 bits, modulo 2^32, compared by signed difference (RFC 9293 3.4).
+ * Sequence numbers and millisecond ticks: 32 bits, modulo 2^32, compared by signed difference (RFC
+ * 9293 3.4).
  *
- * Two values are comparable while they are less than 2^31 apart: windows are at most 8 MiB, deadlines at most 24 days.
+ * Two values are comparable while they are less than 2^31 apart: windows are at most 8 MiB,
+ * deadlines at most 24 days.
  */
 #ifndef ENGINE_TCP_SEQ_H
 #define ENGINE_TCP_SEQ_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * SipHash-2-4, from the paper's description: four words of state, two rounds per 8 bytes of message, four to finish.
- * Limits: little-endian host.
+ * SipHash-2-4, from the paper's description: four words of state, two rounds per 8 bytes of
+ * message, four to finish. Limits: little-endian host.
  */
 #include "engine/tcp/siphash.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * SipHash-2-4: a keyed hash that an outsider cannot predict, for initial sequence numbers and timestamp offsets.
- * Reference: Aumasson, Bernstein, "SipHash: a fast short-input PRF" (2012).
+ * SipHash-2-4: a keyed hash that an outsider cannot predict, for initial sequence numbers and
+ * timestamp offsets. Reference: Aumasson, Bernstein, "SipHash: a fast short-input PRF" (2012).
  */
 #ifndef ENGINE_TCP_SIPHASH_H
 #define ENGINE_TCP_SIPHASH_H

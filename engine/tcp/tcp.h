@@ -2,21 +2,26 @@
 /*
  * TCP: the one header that the engine includes.
  *
- * A stack is the TCP of one core: contexts (the caller's table), configuration, timing wheel, counters. It has no clock, no memory of its
- * own and no I/O: every entry is given the time, and answers through tcp_up.h, whose functions must not call back into this header.
+ * A stack is the TCP of one core: contexts (the caller's table), configuration, timing wheel,
+ * counters. It has no clock, no memory of its own and no I/O: every entry is given the time, and
+ * answers through tcp_up.h, whose functions must not call back into this header.
  *
  * LIFE OF A CONTEXT
- *   The engine takes a free slot of the table, zeroes it, sets ctx->idx (>= 1) and calls tcp_connect() or tcp_listen(); or
- *   it does so in tcp_up_embryo() for a SYN. A context that has a user (connect, listen, or tcp_up_accept() returned true) gets exactly
- *   one tcp_up_closed(), then exactly one tcp_up_free(), whatever ended it, tcp_abort() included; both may happen inside any
- *   entry below. tcp_up_closed() is said when the user needs it no more: on reset and timeout, or when both FINs are done
- *   (TIME-WAIT lives on without user). An embryo that never found a user gets tcp_up_free() only.
- *   In tcp_up_free() ctx->state is TCP_STATE_UNUSED, and no list or wheel refers to the context any more.
+ *   The engine takes a free slot of the table, zeroes it, sets ctx->idx (>= 1) and calls
+ *   tcp_connect() or tcp_listen(); or it does so in tcp_up_embryo() for a SYN. A context that has a
+ *   user (connect, listen, or tcp_up_accept() returned true) gets exactly one tcp_up_closed(), then
+ *   exactly one tcp_up_free(), whatever ended it, tcp_abort() included; both may happen inside any
+ *   entry below. tcp_up_closed() is said when the user needs it no more: on reset and timeout, or
+ *   when both FINs are done (TIME-WAIT lives on without user). An embryo that never found a user
+ *   gets tcp_up_free() only. In tcp_up_free() ctx->state is TCP_STATE_UNUSED, and no list or wheel
+ *   refers to the context any more.
  *
  * ONE LOOP OF THE CORE
- *   tcp_rx() per segment -> events -> doorbells: tcp_write(), tcp_read(), ... -> tcp_timers() -> tcp_flush() -> transmit.
- *   tcp_rx() and tcp_read() send nothing unless a rule wants a segment of its own (duplicate ACKs without SACK, RST, challenge ACK): what they
- *   owe (an ACK, or data that an ACK let go) leaves in tcp_flush(), or rides on what tcp_write() sends before it. One burst, one ACK.
+ *   tcp_rx() per segment -> events -> doorbells: tcp_write(), tcp_read(), ... -> tcp_timers() ->
+ *   tcp_flush() -> transmit. tcp_rx() and tcp_read() send nothing unless a rule wants a segment of
+ *   its own (duplicate ACKs without SACK, RST, challenge ACK): what they owe (an ACK, or data that
+ *   an ACK let go) leaves in tcp_flush(), or rides on what tcp_write() sends before it. One burst,
+ *   one ACK.
  *
  * Thread: the core that owns the stack, for everything here.
  */
@@ -72,7 +77,8 @@ struct tcp_conf {
 struct tcp_mem {
 	struct tcp_ctx *ctx; /* [ctx_n], [0] is never used */
 	uint32_t ctx_n;
-	struct tcp_ext *ext; /* [ext_n], [0] is never used. One per direction with holes; tcp_ext_n() recommends */
+	/* [ext_n], [0] is never used. One per direction with holes; tcp_ext_n() recommends */
+	struct tcp_ext *ext;
 	uint32_t ext_n;
 };
 
@@ -113,8 +119,10 @@ struct tcp_param {
 enum tcp_verdict {
 	TCP_RX_OK,    /* done with the segment; the context lives */
 	TCP_RX_FREED, /* done with the segment; tcp_up_free() was called for the context */
-	/* tcp_up_free() was called (TIME-WAIT gave way to a new SYN): look the tuple up again, a listener takes it by
-	 * tcp_rx(), else tcp_rx_no_ctx() */
+	/*
+	 * tcp_up_free() was called (TIME-WAIT gave way to a new SYN): look the tuple up again, a
+	 * listener takes it by tcp_rx(), else tcp_rx_no_ctx()
+	 */
 	TCP_RX_AGAIN,
 };
 
@@ -139,14 +147,18 @@ void tcp_stack_init(struct tcp_stack *stack, const struct tcp_mem *mem, const st
 enum tcp_verdict tcp_rx(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
 		const struct tcp_seg *seg, const struct ip_tuple *tuple, uint64_t now_us);
 
-/* A segment for no context, on an address and port that are ETA's alone: answered by RST (RFC 9293 3.10.7.1). */
+/*
+ * A segment for no context, on an address and port that are ETA's alone: answered by RST (RFC 9293
+ * 3.10.7.1).
+ */
 void tcp_rx_no_ctx(struct tcp_stack *stack, struct core *env, const struct ip_tuple *tuple,
 		const struct tcp_seg *seg);
 
 /**
  * tcp_flush() - Send what the burst owes: ACKs, window updates, data that ACKs let go.
  *
- * Return: true if something is left for another flush (a bound was met): do not sleep.   Context: hot.
+ * Return: true if something is left for another flush (a bound was met): do not sleep.   Context:
+ * hot.
  */
 bool tcp_flush(struct tcp_stack *stack, struct core *env, uint64_t now_us);
 
@@ -160,7 +172,9 @@ bool tcp_flush(struct tcp_stack *stack, struct core *env, uint64_t now_us);
  */
 uint32_t tcp_timers(struct tcp_stack *stack, struct core *env, uint64_t now_us, uint32_t budget);
 
-/* Return: microseconds from @now_us until tcp_timers() may have work, 0 = now; UINT64_MAX = never. */
+/*
+ * Return: microseconds from @now_us until tcp_timers() may have work, 0 = now; UINT64_MAX = never.
+ */
 uint64_t tcp_next_deadline_us(const struct tcp_stack *stack, uint64_t now_us);
 
 /* ---- the user's calls (RFC 9293 3.9.1); @ctx is one that has a user ---- */
@@ -175,19 +189,25 @@ uint64_t tcp_next_deadline_us(const struct tcp_stack *stack, uint64_t now_us);
 void tcp_connect(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
 		const struct ip_tuple *tuple, const struct tcp_param *param, uint64_t now_us);
 
-/* Passive open. Children inherit @param. Abort the embryos of a listener before closing it: TCP keeps no list of them. */
+/*
+ * Passive open. Children inherit @param. Abort the embryos of a listener before closing it: TCP
+ * keeps no list of them.
+ */
 void tcp_listen(struct tcp_stack *stack, struct tcp_ctx *ctx, const struct tcp_param *param);
 
 /**
  * tcp_write() - The user has queued bytes up to stream offset @snd_tail; send what may be sent.
  *
- * An offset that moves backwards, past the FIN, or more than the largest buffer ahead of snd_una is ignored: validate it before.
- * Before the handshake is complete it is noted. Context: hot.
+ * An offset that moves backwards, past the FIN, or more than the largest buffer ahead of snd_una is
+ * ignored: validate it before. Before the handshake is complete it is noted. Context: hot.
  */
 void tcp_write(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint32_t snd_tail,
 		uint64_t now_us);
 
-/* The user has consumed bytes up to stream offset @rcv_head (not beyond what was readable): a window update may be owed. Context: hot. */
+/*
+ * The user has consumed bytes up to stream offset @rcv_head (not beyond what was readable): a
+ * window update may be owed. Context: hot.
+ */
 void tcp_read(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint32_t rcv_head,
 		uint64_t now_us);
 
@@ -195,14 +215,17 @@ void tcp_read(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, ui
 void tcp_shut_wr(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint64_t now_us);
 
 /**
- * tcp_close() - The user neither reads nor writes any more: FIN after the bytes queued; RST at once if bytes are unread (tcp_read()
- * first), and later if new data arrives (RFC 2525 2.17).
+ * tcp_close() - The user neither reads nor writes any more: FIN after the bytes queued; RST at once
+ * if bytes are unread (tcp_read() first), and later if new data arrives (RFC 2525 2.17).
  *
  * May free @ctx (see LIFE).
  */
 void tcp_close(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint64_t now_us);
 
-/* RST where the state asks for one; tcp_up_closed(@why) and tcp_up_free() happen before it returns. Takes embryos and TIME-WAIT too. */
+/*
+ * RST where the state asks for one; tcp_up_closed(@why) and tcp_up_free() happen before it returns.
+ * Takes embryos and TIME-WAIT too.
+ */
 void tcp_abort(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, enum eta_status why);
 
 /* Change parameters. Clearing cork or setting nodelay sends what was held back. */
@@ -213,7 +236,8 @@ void tcp_param(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
 
 enum tcp_icmp {
 	TCP_ICMP_TOO_BIG,     /* @mss = next-hop MTU - IP - TCP header; or KA's route MTU shrank */
-	TCP_ICMP_UNREACHABLE, /* hard or soft alike: ends a connection attempt only (RFC 5927 5.2) */
+	/* hard or soft alike: ends a connection attempt only (RFC 5927 5.2) */
+	TCP_ICMP_UNREACHABLE,
 };
 
 /**
@@ -250,10 +274,12 @@ struct tcp_ctx_info {
 	const char *cc;
 };
 
-void tcp_ctx_info(const struct tcp_stack *stack, const struct tcp_ctx *ctx, struct tcp_ctx_info *info);
+void tcp_ctx_info(const struct tcp_stack *stack, const struct tcp_ctx *ctx,
+		struct tcp_ctx_info *info);
 
 /**
- * tcp_ctx_check() - Do the invariants of @ctx hold? For tests, simulation and fuzzing, after each step.
+ * tcp_ctx_check() - Do the invariants of @ctx hold? For tests, simulation and fuzzing, after each
+ * step.
  *
  * Return: NULL, or the first invariant that does not hold, in words.
  */

@@ -2,9 +2,10 @@
 /*
  * Congestion control: what all algorithms have in common, and the table of them.
  *
- * cwnd and ssthresh are bytes. Slow start counts acknowledged bytes without limit per ACK (ACKs of superframes stand for many
- * segments); beyond ssthresh the algorithm decides. cwnd grows only while it was what limited the sender, else it would
- * promise a capacity nobody has tested (RFC 7661's concern). Algorithms are chosen by number, so that a context holds no pointer.
+ * cwnd and ssthresh are bytes. Slow start counts acknowledged bytes without limit per ACK (ACKs of
+ * superframes stand for many segments); beyond ssthresh the algorithm decides. cwnd grows only
+ * while it was what limited the sender, else it would promise a capacity nobody has tested (RFC
+ * 7661's concern). Algorithms are chosen by number, so that a context holds no pointer.
  *
  * RFC 5681, RFC 6928, RFC 3465.
  */
@@ -103,7 +104,10 @@ void tcp_cc_idle(const struct tcp_env *e, struct tcp_ctx *ctx)
 
 	if (ETA_LIKELY(idle_ms < rto_ms) || ctx->cwnd <= floor)
 		return;
-	/* Remember the capacity as ssthresh, halve cwnd for each RTO of silence (RFC 2861, as Linux). */
+	/*
+	 * Remember the capacity as ssthresh, halve cwnd for each RTO of silence (RFC 2861, as
+	 * Linux).
+	 */
 	if (ctx->ssthresh < ctx->cwnd - ctx->cwnd / 4)
 		ctx->ssthresh = ctx->cwnd - ctx->cwnd / 4;
 	for (; idle_ms >= rto_ms && ctx->cwnd > floor; idle_ms -= rto_ms)

@@ -2,10 +2,11 @@
 /*
  * The life of a connection: first numbers, agreement on options, states, the end.
  *
- * Initial sequence numbers and the offset of the timestamp clock come from a keyed hash of the tuple, plus a clock of 4 us per
- * number, so that an outsider learns nothing from one connection about another, while a tuple that is used again goes on
- * upwards. There is one way out: tcp_conn_end(), which tells the user if it has not been told, takes the context off every
- * list, and gives it back.
+ * Initial sequence numbers and the offset of the timestamp clock come from a keyed hash of the
+ * tuple, plus a clock of 4 us per number, so that an outsider learns nothing from one connection
+ * about another, while a tuple that is used again goes on upwards. There is one way out:
+ * tcp_conn_end(), which tells the user if it has not been told, takes the context off every list,
+ * and gives it back.
  *
  * RFC 9293 3.10, RFC 6528, RFC 7323 5.4, RFC 6691.
  */

@@ -4,7 +4,8 @@
  */
 #include "engine/tcp/tcp_int.h"
 
-void tcp_ctx_info(const struct tcp_stack *stack, const struct tcp_ctx *ctx, struct tcp_ctx_info *info)
+void tcp_ctx_info(const struct tcp_stack *stack, const struct tcp_ctx *ctx,
+		struct tcp_ctx_info *info)
 {
 	uint32_t fin_sent = !!(ctx->flags & TCP_CTX_FIN_SENT);
 	uint32_t fin_rcvd = !!(ctx->flags & TCP_CTX_FIN_RCVD);
@@ -54,7 +55,8 @@ void tcp_ctx_info(const struct tcp_stack *stack, const struct tcp_ctx *ctx, stru
 		return;
 	}
 	info->notsent_bytes = ctx->snd_tail + fin_sent - ctx->snd_nxt;
-	info->snd_queue_bytes = seq_gt(ctx->snd_tail, ctx->snd_una) ? ctx->snd_tail - ctx->snd_una : 0;
+	if (seq_gt(ctx->snd_tail, ctx->snd_una))
+		info->snd_queue_bytes = ctx->snd_tail - ctx->snd_una;
 	info->rcv_queue_bytes = ctx->rcv_nxt - fin_rcvd - ctx->rcv_head;
 }
 
@@ -126,7 +128,8 @@ static const char *check_receive(const struct tcp_stack *stack, const struct tcp
 		return "rcv_acked <= rcv_nxt";
 	if (!seq_le(ctx->rcv_head, ctx->rcv_nxt))
 		return "rcv_head <= rcv_nxt";
-	if (ctx->flags & TCP_CTX_ACK_OWED && ctx->delack_at_ms == 0 && !(ctx->flags & TCP_CTX_ACK_NOW))
+	if ((ctx->flags & (TCP_CTX_ACK_OWED | TCP_CTX_ACK_NOW)) == TCP_CTX_ACK_OWED &&
+			ctx->delack_at_ms == 0)
 		return "an owed ACK has a timer";
 	if (ext == NULL)
 		return NULL;
@@ -139,7 +142,8 @@ static const char *check_receive(const struct tcp_stack *stack, const struct tcp
 
 static const char *check_timers(const struct tcp_ctx *ctx)
 {
-	const uint32_t at_ms[] = {ctx->rtx_at_ms, ctx->delack_at_ms, ctx->xmit_at_ms, ctx->long_at_ms};
+	const uint32_t at_ms[] = {
+			ctx->rtx_at_ms, ctx->delack_at_ms, ctx->xmit_at_ms, ctx->long_at_ms};
 
 	for (unsigned int i = 0; i < sizeof(at_ms) / sizeof(at_ms[0]); i++) {
 		if (at_ms[i] && (ctx->wheel_slot == 0 || seq_lt(at_ms[i], ctx->wheel_at_ms)))
@@ -166,7 +170,8 @@ const char *tcp_ctx_check(const struct tcp_stack *stack, const struct tcp_ctx *c
 		return broken;
 	if (ctx->state == TCP_STATE_SYN_SENT || ctx->state == TCP_STATE_SYN_RECEIVED)
 		return ctx->rtx_at_ms ? NULL : "a handshake has a timer";
-	if (ctx->state == TCP_STATE_TIME_WAIT && (ctx->long_at_ms == 0 || ctx->flags & TCP_CTX_USER))
+	if (ctx->state == TCP_STATE_TIME_WAIT &&
+			(ctx->long_at_ms == 0 || ctx->flags & TCP_CTX_USER))
 		return "TIME-WAIT has a timer and no user";
 	broken = check_send(stack, ctx);
 	if (broken == NULL)

@@ -2,8 +2,9 @@
 /*
  * What the files of TCP share among themselves. Nobody else includes it.
  *
- * Every function below works within one entry of tcp.h and is handed that entry's struct tcp_env: the stack, the world behind
- * tcp_up.h, and the time. A function that may free its context returns bool: true = freed, do not touch it again.
+ * Every function below works within one entry of tcp.h and is handed that entry's struct tcp_env:
+ * the stack, the world behind tcp_up.h, and the time. A function that may free its context returns
+ * bool: true = freed, do not touch it again.
  */
 #ifndef ENGINE_TCP_TCP_INT_H
 #define ENGINE_TCP_TCP_INT_H
@@ -22,7 +23,8 @@
 #define TCP_OUTPUT_SENDS 32u       /* tcp_up_send() calls of one context in one turn */
 #define TCP_RETRY_MS 2u            /* the port was full, or the neighbour unknown */
 #define TCP_CORK_MS 200u           /* as Linux */
-#define TCP_OOW_MS 500u            /* one ACK to empty unacceptable segments in this time, as Linux */
+/* one ACK to empty unacceptable segments in this time, as Linux */
+#define TCP_OOW_MS 500u
 #define TCP_PAWS_MS (24u * 86400000u)
 
 struct tcp_env {
@@ -58,7 +60,10 @@ struct tcp_opts {
 	struct tcp_range sack[TCP_SACK_BLOCKS];
 };
 
-/* Read the options of @seg into @opts. A malformed option ends the reading; what came before it counts. */
+/*
+ * Read the options of @seg into @opts. A malformed option ends the reading; what came before it
+ * counts.
+ */
 void tcp_opt_parse(const struct tcp_seg *seg, struct tcp_opts *opts);
 /* Options of a SYN or SYN-ACK. Return: bytes. */
 uint8_t tcp_opt_put_syn(const struct tcp_env *e, const struct tcp_ctx *ctx, uint8_t *opt);
@@ -72,7 +77,10 @@ static inline uint32_t tcp_ts_now(const struct tcp_env *e, const struct tcp_ctx 
 
 /* ---- ranges (tcp_range.c) ---- */
 
-/* Add [@lo, @hi). When full, the farthest range makes room for a nearer one. Return: false if there was no place. */
+/*
+ * Add [@lo, @hi). When full, the farthest range makes room for a nearer one. Return: false if there
+ * was no place.
+ */
 bool tcp_range_add(struct tcp_ext *ext, uint32_t lo, uint32_t hi);
 /* Remove everything before @seq. */
 void tcp_range_trim(struct tcp_ext *ext, uint32_t seq);
@@ -147,8 +155,11 @@ static inline bool tcp_fin_is_acked(const struct tcp_ctx *ctx)
 /* ESTABLISHED or CLOSE-WAIT, or a state in which queued bytes may still have to leave. */
 static inline bool tcp_state_sends(uint8_t state)
 {
-	return (1u << state) & (1u << TCP_STATE_ESTABLISHED | 1u << TCP_STATE_CLOSE_WAIT |
-			1u << TCP_STATE_FIN_WAIT_1 | 1u << TCP_STATE_CLOSING | 1u << TCP_STATE_LAST_ACK);
+	const uint32_t states = 1u << TCP_STATE_ESTABLISHED | 1u << TCP_STATE_CLOSE_WAIT |
+			1u << TCP_STATE_FIN_WAIT_1 | 1u << TCP_STATE_CLOSING |
+			1u << TCP_STATE_LAST_ACK;
+
+	return 1u << state & states;
 }
 
 static inline bool tcp_state_receives(uint8_t state)
@@ -222,7 +233,10 @@ void tcp_loss_dupack(const struct tcp_env *e, struct tcp_ctx *ctx);
 bool tcp_loss_acked(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t acked);
 /* The retransmission timer fired. */
 void tcp_loss_rto(const struct tcp_env *e, struct tcp_ctx *ctx);
-/* Retransmit what is lost, as far as cwnd allows. @pipe is kept up to date. Return: false if the port is full. */
+/*
+ * Retransmit what is lost, as far as cwnd allows. @pipe is kept up to date. Return: false if the
+ * port is full.
+ */
 bool tcp_loss_output(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t *pipe);
 /* Rules 3 and 4 of RFC 6675 NextSeg, when there is no new data to send. */
 void tcp_loss_output_idle(const struct tcp_env *e, struct tcp_ctx *ctx);

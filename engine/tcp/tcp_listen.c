@@ -2,11 +2,13 @@
 /*
  * Where connections begin, and where their tuples are used again: LISTEN, SYN-SENT, TIME-WAIT.
  *
- * A SYN makes an embryo, which the engine may refuse (table full, backlog reached). Its text is not taken: there is no
- * buffer before there is a user, and the peer sends it again because our SYN-ACK does not acknowledge it.
+ * A SYN makes an embryo, which the engine may refuse (table full, backlog reached). Its text is not
+ * taken: there is no buffer before there is a user, and the peer sends it again because our SYN-ACK
+ * does not acknowledge it.
  *
- * TIME-WAIT answers what may be a retransmitted FIN, ignores resets (RFC 1337), and gives way to a SYN that is certainly newer, by
- * timestamp or sequence number (RFC 6191); the embryo that follows begins above the old connection's numbers.
+ * TIME-WAIT answers what may be a retransmitted FIN, ignores resets (RFC 1337), and gives way to a
+ * SYN that is certainly newer, by timestamp or sequence number (RFC 6191); the embryo that follows
+ * begins above the old connection's numbers.
  *
  * RFC 9293 3.10.7.2, 3.10.7.3, 3.10.7.4.
  */
@@ -44,7 +46,8 @@ static void embryo_init(const struct tcp_env *e, struct tcp_ctx *ctx, const stru
 
 	ctx->flags = TCP_CTX_PASSIVE | (conf->timestamps ? TCP_CTX_TS : 0) |
 			(conf->sack ? TCP_CTX_SACK : 0) | TCP_CTX_WSCALE;
-	ctx->flags |= master->flags & (TCP_CTX_NODELAY | TCP_CTX_CORK | TCP_CTX_KEEPALIVE | TCP_CTX_QUICKACK);
+	ctx->flags |= master->flags & (TCP_CTX_NODELAY | TCP_CTX_CORK | TCP_CTX_KEEPALIVE |
+			TCP_CTX_QUICKACK);
 	ctx->keep_idle_ms = master->keep_idle_ms;
 	ctx->keep_intvl_ms = master->keep_intvl_ms;
 	ctx->keep_probes = master->keep_probes;

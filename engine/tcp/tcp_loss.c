@@ -2,20 +2,25 @@
 /*
  * Loss: what the network has lost, how we know, and in which order it is sent again.
  *
- * One model serves SACK, no SACK, and the retransmission timeout. Of [snd_una, snd_nxt) some bytes are SACKed (ranges in an extension), those
- * before lost_edge that are not are lost, and of these the ones before high_rxt were sent again:
+ * One model serves SACK, no SACK, and the retransmission timeout. Of [snd_una, snd_nxt) some bytes
+ * are SACKed (ranges in an extension), those before lost_edge that are not are lost, and of these
+ * the ones before high_rxt were sent again:
  *
  *     snd_una        high_rxt            lost_edge          snd_nxt
- *        |--- sent again --|--- to be sent again --|--- in flight ---|       pipe = unSACKed - lost + sent again
+ *        |--- sent again --|--- to be sent again --|--- in flight ---|
  *
- * With SACK, lost_edge is where RFC 6675's IsLost() ends. Without it, duplicate ACKs count as anonymous SACKed bytes (they lower the pipe, as
- * RFC 6582's window inflation does), and only the segment at snd_una is ever known to be lost: RTX_ONE asks for it at the start of
- * recovery and at each partial ACK. At a timeout everything unSACKed is lost. A scoreboard that contradicts the
+ *     pipe = unSACKed - lost + sent again
+ *
+ * With SACK, lost_edge is where RFC 6675's IsLost() ends. Without it, duplicate ACKs count as
+ * anonymous SACKed bytes (they lower the pipe, as RFC 6582's window inflation does), and only the
+ * segment at snd_una is ever known to be lost: RTX_ONE asks for it at the start of recovery and at
+ * each partial ACK. At a timeout everything unSACKed is lost. A scoreboard that contradicts the
  * cumulative ACK (reneging), or survived a timeout in vain, is forgotten.
  *
  * In the OPEN state one or two duplicate ACKs lower the pipe, which is limited transmit.
  *
- * RFC 5681 3.2, RFC 6582, RFC 6675, RFC 3042, RFC 2018 8. Limits: a retransmission that is lost again waits for the timeout.
+ * RFC 5681 3.2, RFC 6582, RFC 6675, RFC 3042, RFC 2018 8. Limits: a retransmission that is lost
+ * again waits for the timeout.
  */
 #include "engine/tcp/tcp_int.h"
 
@@ -51,7 +56,10 @@ void tcp_loss_clear(const struct tcp_env *e, struct tcp_ctx *ctx)
 	ctx->dupacks = 0;
 }
 
-/* IsLost(): more than two segments, or two ranges, SACKed above. Bytes below the returned edge are lost if unSACKed. */
+/*
+ * IsLost(): more than two segments, or two ranges, SACKed above. Bytes below the returned edge are
+ * lost if unSACKed.
+ */
 static uint32_t find_lost_edge(const struct tcp_ctx *ctx, const struct tcp_ext *ext)
 {
 	uint32_t limit = (TCP_DUP_THRESH - 1) * ctx->mss;
@@ -69,7 +77,9 @@ static void update_lost_edge(const struct tcp_stack *stack, struct tcp_ctx *ctx)
 {
 	const struct tcp_ext *ext = scoreboard(stack, ctx);
 
-	/* After a timeout everything before recover is lost; what is beyond gets its own recovery. */
+	/*
+	 * After a timeout everything before recover is lost; what is beyond gets its own recovery.
+	 */
 	if (ext && ctx->loss_state != TCP_LOSS_RTO)
 		ctx->lost_edge = seq_max(ctx->lost_edge, find_lost_edge(ctx, ext));
 }
@@ -96,7 +106,8 @@ bool tcp_loss_sack(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tc
 		if (ctx->sack_ext == 0)
 			ctx->sack_ext = tcp_ext_get(e->stack);
 		if (ctx->sack_ext == 0)
-			return true; /* nowhere to note it; still it says that something left the network */
+			/* nowhere to note it; still it says that something left the network */
+			return true;
 		(void)tcp_range_add(&e->stack->ext[ctx->sack_ext], lo, hi); /* no room: forgotten */
 	}
 	if (ctx->sack_ext == 0)
@@ -140,7 +151,10 @@ void tcp_loss_dupack(const struct tcp_env *e, struct tcp_ctx *ctx)
 		ctx->sacked_bytes += ctx->mss;
 		if (ctx->sacked_bytes + ctx->mss > flight)
 			ctx->sacked_bytes = flight > ctx->mss ? flight - ctx->mss : 0;
-		/* RFC 6582 3.2, step 2: these duplicates may be echoes of what we sent again before. */
+		/*
+		 * RFC 6582 3.2, step 2: these duplicates may be echoes of what we sent again
+		 * before.
+		 */
 		if (ctx->recover - ctx->snd_una <= flight && ctx->loss_state == TCP_LOSS_OPEN)
 			return;
 	}
@@ -174,7 +188,10 @@ bool tcp_loss_acked(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t acked
 		if (ext->n == 0)
 			tcp_ext_put(e->stack, &ctx->sack_ext);
 	} else {
-		/* The ACK fills one hole of a segment; the rest of it was counted by duplicate ACKs already. */
+		/*
+		 * The ACK fills one hole of a segment; the rest of it was counted by duplicate ACKs
+		 * already.
+		 */
 		uint32_t known = acked > ctx->mss ? acked - ctx->mss : 0;
 		uint32_t flight = ctx->snd_nxt - ctx->snd_una;
 
@@ -202,7 +219,10 @@ void tcp_loss_rto(const struct tcp_env *e, struct tcp_ctx *ctx)
 
 	TCP_COUNT(e, timeouts);
 	ctx->timeouts_n++;
-	/* The byte at snd_una cannot be SACKed; and what did not help last time is not believed twice. */
+	/*
+	 * The byte at snd_una cannot be SACKed; and what did not help last time is not believed
+	 * twice.
+	 */
 	if (!(ctx->flags & TCP_CTX_SACK) || ctx->backoff_n || (ext && ext->r[0].lo == ctx->snd_una))
 		tcp_loss_clear(e, ctx);
 	tcp_cc_rto(e, ctx, ctx->loss_state != TCP_LOSS_RTO);
@@ -220,7 +240,8 @@ void tcp_loss_rto(const struct tcp_env *e, struct tcp_ctx *ctx)
 }
 
 /* The first unSACKed bytes at or after @seq, before @edge. Return: false if there are none. */
-static bool next_hole(const struct tcp_ext *ext, uint32_t seq, uint32_t edge, struct tcp_range *hole)
+static bool next_hole(const struct tcp_ext *ext, uint32_t seq, uint32_t edge,
+		struct tcp_range *hole)
 {
 	hole->lo = seq;
 	hole->hi = edge;
@@ -236,7 +257,10 @@ static bool next_hole(const struct tcp_ext *ext, uint32_t seq, uint32_t edge, st
 	return seq_lt(hole->lo, hole->hi);
 }
 
-/* How much of @hole to send in one piece if @room bytes of cwnd are free: whole segments, or the end of the hole. */
+/*
+ * How much of @hole to send in one piece if @room bytes of cwnd are free: whole segments, or the
+ * end of the hole.
+ */
 static uint32_t piece_of(const struct tcp_env *e, const struct tcp_ctx *ctx,
 		const struct tcp_range *hole, uint32_t room)
 {

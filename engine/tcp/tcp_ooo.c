@@ -2,9 +2,10 @@
 /*
  * Out-of-order reassembly.
  *
- * Bytes that arrive ahead of rcv_nxt are stored at their place in the receive stream at once; here we only remember which
- * they are, as ranges in an extension. Whatever cannot be stored or remembered counts as never received: it is not
- * reported by SACK and the peer sends it again. A range that rcv_nxt reaches is delivered and leaves.
+ * Bytes that arrive ahead of rcv_nxt are stored at their place in the receive stream at once; here
+ * we only remember which they are, as ranges in an extension. Whatever cannot be stored or
+ * remembered counts as never received: it is not reported by SACK and the peer sends it again. A
+ * range that rcv_nxt reaches is delivered and leaves.
  *
  * RFC 9293 3.10.7.4 (text processing), RFC 2018 4 (which block is reported first).
  */

@@ -2,8 +2,9 @@
 /*
  * TCP options: read what the peer wrote, write ours.
  *
- * The reader is given at most 40 bytes that it may read, and trusts none of them: every option has to fit in what is left, and
- * each turn consumes at least one byte. It knows nothing of state; who may use which option is decided by the caller.
+ * The reader is given at most 40 bytes that it may read, and trusts none of them: every option has
+ * to fit in what is left, and each turn consumes at least one byte. It knows nothing of state; who
+ * may use which option is decided by the caller.
  *
  * RFC 9293 3.2, RFC 7323, RFC 2018.
  */
@@ -46,7 +47,10 @@ static void parse_sack(const uint8_t *p, uint32_t len, struct tcp_opts *opts)
 	opts->sack_n = (uint8_t)n;
 }
 
-/* One option of @len bytes at @p, its kind and length included. A length that is wrong for its kind: ignored. */
+/*
+ * One option of @len bytes at @p, its kind and length included. A length that is wrong for its
+ * kind: ignored.
+ */
 static void parse_one(const uint8_t *p, uint32_t len, bool is_syn, struct tcp_opts *opts)
 {
 	switch (p[0]) {

@@ -2,10 +2,12 @@
 /*
  * Ranges of sequence space, and the pool they live in.
  *
- * Both directions need the same thing: the receiver which bytes beyond rcv_nxt it holds, the sender which bytes beyond
- * snd_una the peer holds. An extension keeps at most TCP_RANGES_MAX ranges, sorted, disjoint, not adjacent. When all are taken the farthest
- * gives way to a nearer one: the nearest are those that unblock delivery, and forgetting a range is always safe (the
- * bytes are sent again). Extensions are taken at the first hole and given back with the last, so that an idle connection has none.
+ * Both directions need the same thing: the receiver which bytes beyond rcv_nxt it holds, the sender
+ * which bytes beyond snd_una the peer holds. An extension keeps at most TCP_RANGES_MAX ranges,
+ * sorted, disjoint, not adjacent. When all are taken the farthest gives way to a nearer one: the
+ * nearest are those that unblock delivery, and forgetting a range is always safe (the bytes are
+ * sent again). Extensions are taken at the first hole and given back with the last, so that an idle
+ * connection has none.
  *
  * Limits: linear search; n is small, and most insertions hit the last or the first range.
  */
@@ -19,7 +21,10 @@ bool tcp_range_add(struct tcp_ext *ext, uint32_t lo, uint32_t hi)
 	uint32_t i = n;
 	uint32_t j;
 
-	/* i: the first range that ends at or after lo; j: the first that begins after hi. [i, j) melt into one. */
+	/*
+	 * i: the first range that ends at or after lo; j: the first that begins after hi. [i, j)
+	 * melt into one.
+	 */
 	while (i > 0 && seq_ge(ext->r[i - 1].hi, lo))
 		i--;
 	for (j = i; j < n && seq_le(ext->r[j].lo, hi); j++)

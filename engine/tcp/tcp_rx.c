@@ -2,15 +2,19 @@
 /*
  * Receiving, the expected case: header prediction.
  *
- * An established connection without trouble receives the next bytes in order, or an ACK for bytes in flight, with the usual
- * option or none. Everything else is asked, question by question, and goes to the slow path, which knows the whole of RFC 9293. What
- * both paths do with an ACK that moves snd_una, and with bytes in order, is here.
+ * An established connection without trouble receives the next bytes in order, or an ACK for bytes
+ * in flight, with the usual option or none. Everything else is asked, question by question, and
+ * goes to the slow path, which knows the whole of RFC 9293. What both paths do with an ACK that
+ * moves snd_una, and with bytes in order, is here.
  *
- * When is an ACK due? At once for two full segments (a superframe counts as what it holds), for the first segments of a bulk transfer,
- * and where the other side needs it to recover; else it waits delack_ms to ride on data. A short segment at the start is taken for a
- * request whose answer will carry the ACK; if the delayed-ACK timer proves that wrong, the short ones are acknowledged at once, too.
+ * When is an ACK due? At once for two full segments (a superframe counts as what it holds), for the
+ * first segments of a bulk transfer, and where the other side needs it to recover; else it waits
+ * delack_ms to ride on data. A short segment at the start is taken for a request whose answer will
+ * carry the ACK; if the delayed-ACK timer proves that wrong, the short ones are acknowledged at
+ * once, too.
  *
- * RFC 9293 3.10.7.4, RFC 1122 4.2.3.2, RFC 5681 4.2, RFC 7323 4.3 and 5; Van Jacobson's header prediction.
+ * RFC 9293 3.10.7.4, RFC 1122 4.2.3.2, RFC 5681 4.2, RFC 7323 4.3 and 5; Van Jacobson's header
+ * prediction.
  */
 #include <string.h>
 
@@ -27,8 +31,12 @@ static inline uint32_t load_be32(const uint8_t *p)
 	return __builtin_bswap32(v);
 }
 
-/* May this segment take the short way? @ts: receives tsval, tsecr if the connection uses timestamps. */
-static inline bool is_predicted(const struct tcp_ctx *ctx, const struct tcp_seg *seg, uint32_t ts[2])
+/*
+ * May this segment take the short way? @ts: receives tsval, tsecr if the connection uses
+ * timestamps.
+ */
+static inline bool is_predicted(const struct tcp_ctx *ctx, const struct tcp_seg *seg,
+		uint32_t ts[2])
 {
 	/* The connection: open, nothing missing in either direction? */
 	if (ctx->state != TCP_STATE_ESTABLISHED || ctx->loss_state != TCP_LOSS_OPEN)
@@ -100,7 +108,10 @@ void tcp_rx_ack_policy(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t le
 {
 	bool is_full;
 
-	/* How large are the peer's segments? Never smaller than a default, so that dialogues of small ones stay quiet. */
+	/*
+	 * How large are the peer's segments? Never smaller than a default, so that dialogues of
+	 * small ones stay quiet.
+	 */
 	if (ETA_UNLIKELY(len > (uint32_t)ctx->rcv_mss * segs)) {
 		uint32_t mss = segs > 1 ? len / segs : len;
 
@@ -120,7 +131,9 @@ void tcp_rx_ack_policy(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t le
 static enum tcp_verdict rx_fast(const struct tcp_env *e, struct tcp_ctx *ctx,
 		const struct tcp_seg *seg, const uint32_t ts[2])
 {
-	/* Only a segment that begins at or before Last.ACK.sent may move TS.Recent (RFC 7323 4.3). */
+	/*
+	 * Only a segment that begins at or before Last.ACK.sent may move TS.Recent (RFC 7323 4.3).
+	 */
 	if (ctx->flags & TCP_CTX_TS && seg->seq == ctx->rcv_acked) {
 		ctx->ts_recent = ts[0];
 		ctx->ts_recent_ms = e->now_ms;
@@ -143,7 +156,10 @@ static enum tcp_verdict rx_fast(const struct tcp_env *e, struct tcp_ctx *ctx,
 	TCP_COUNT(e, hp_hits);
 	if (ETA_UNLIKELY(tcp_up_place(e->core, ctx, tcp_rcv_off(ctx, seg->seq), seg->data,
 				seg->len) < seg->len)) {
-		/* Short of memory: take the bytes again on the careful path, which counts what is lost. */
+		/*
+		 * Short of memory: take the bytes again on the careful path, which counts what is
+		 * lost.
+		 */
 		(void)tcp_rx_text(e, ctx, seg, seg->seq);
 		return TCP_RX_OK;
 	}

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Receiving, every case: the steps of RFC 9293 3.10.7.4 in their order, with the hardening of RFC 5961.
+ * Receiving, every case: the steps of RFC 9293 3.10.7.4 in their order, with the hardening of RFC
+ * 5961.
  *
- * A segment that is not acceptable, or tries what only an attacker or a lost peer would, is answered by an ACK or not at all; such
- * answers are limited, so that two confused ends do not chase each other and no outsider makes us a reflector. LISTEN, SYN-SENT
- * and TIME-WAIT have rules of their own, elsewhere.
+ * A segment that is not acceptable, or tries what only an attacker or a lost peer would, is
+ * answered by an ACK or not at all; such answers are limited, so that two confused ends do not
+ * chase each other and no outsider makes us a reflector. LISTEN, SYN-SENT and TIME-WAIT have rules
+ * of their own, elsewhere.
  *
- * Deviations, as Linux: a pure ACK exactly at the right edge of the window is acceptable (a sender that has filled the window
- * has no other sequence number); a segment without timestamps is taken where timestamps were agreed.
+ * Deviations, as Linux: a pure ACK exactly at the right edge of the window is acceptable (a sender
+ * that has filled the window has no other sequence number); a segment without timestamps is taken
+ * where timestamps were agreed.
  *
  * RFC 9293 3.10.7.4, RFC 5961 3-5, RFC 7323 5.2.
  */
@@ -111,7 +114,10 @@ static void rx_window(const struct tcp_env *e, struct tcp_ctx *ctx, const struct
 		return;
 	ctx->snd_wnd = wnd;
 	if (wnd && ctx->flags & TCP_CTX_PERSIST) {
-		/* The probe's octet was not taken, else it would be acknowledged: it goes again, in full company. */
+		/*
+		 * The probe's octet was not taken, else it would be acknowledged: it goes again, in
+		 * full company.
+		 */
 		if (ctx->flags & TCP_CTX_PROBED && seg->ack == ctx->snd_una)
 			ctx->snd_nxt = ctx->snd_una;
 		ctx->flags &= ~(TCP_CTX_PERSIST | TCP_CTX_PROBED);
@@ -178,7 +184,10 @@ static bool rx_ack_syn(const struct tcp_env *e, struct tcp_ctx *ctx, const struc
 		return false;
 	}
 	if (ctx->flags & TCP_CTX_PASSIVE) {
-		/* No child for it: as if this ACK were lost. The peer's data, or our SYN-ACK, will bring another. */
+		/*
+		 * No child for it: as if this ACK were lost. The peer's data, or our SYN-ACK, will
+		 * bring another.
+		 */
 		if (!tcp_up_accept(e->core, ctx)) {
 			TCP_COUNT(e, reqq_full);
 			return false;
@@ -279,7 +288,10 @@ bool tcp_rx_text(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_
 	if (!tcp_state_receives(ctx->state) || (len == 0 && !fin))
 		return false;
 	if (ctx->flags & TCP_CTX_RD_CLOSED && len && seq_gt(seq + len, ctx->rcv_nxt)) {
-		/* Nobody will read it: say so, or the peer believes that it arrived (RFC 2525 2.17). */
+		/*
+		 * Nobody will read it: say so, or the peer believes that it arrived (RFC 2525
+		 * 2.17).
+		 */
 		TCP_COUNT(e, abort_on_data);
 		return tcp_conn_reset(e, ctx, ETA_STATUS_RESET);
 	}
@@ -319,7 +331,10 @@ bool tcp_rx_text(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_
 	return false;
 }
 
-/* A SYN in a synchronized state, or one that belongs to the handshake. Return: true = go on, @copy is the segment without it. */
+/*
+ * A SYN in a synchronized state, or one that belongs to the handshake. Return: true = go on, @copy
+ * is the segment without it.
+ */
 static bool rx_syn(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg,
 		struct tcp_seg *copy)
 {
@@ -328,7 +343,8 @@ static bool rx_syn(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tc
 		if (seg->flags & TCP_ACK) {
 			*copy = *seg;
 			copy->seq++;
-			copy->wnd = (uint16_t)(copy->wnd >> ctx->snd_wscale); /* never scaled in a SYN */
+			/* never scaled in a SYN */
+			copy->wnd = (uint16_t)(copy->wnd >> ctx->snd_wscale);
 			copy->flags &= (uint8_t)~TCP_SYN;
 			return true;
 		}
@@ -356,7 +372,10 @@ static enum tcp_verdict rx_synchronized(const struct tcp_env *e, struct tcp_ctx 
 	struct tcp_seg copy;
 
 	tcp_opt_parse(seg, &opts);
-	/* A SYN is judged before its sequence number: RFC 5961 4.2 wants the same answer either way. */
+	/*
+	 * A SYN is judged before its sequence number: RFC 5961 4.2 wants the same answer either
+	 * way.
+	 */
 	if (seg->flags & TCP_SYN && !(seg->flags & TCP_RST)) {
 		if (!rx_syn(e, ctx, seg, &copy))
 			return TCP_RX_OK;
@@ -378,8 +397,8 @@ static enum tcp_verdict rx_synchronized(const struct tcp_env *e, struct tcp_ctx 
 		TCP_COUNT(e, no_ack_flag);
 		return TCP_RX_OK;
 	}
-	if (opts.has & TCP_OPT_HAS_TS && ctx->flags & TCP_CTX_TS && seq_le(seg->seq, ctx->rcv_acked) &&
-			seq_ge(opts.tsval, ctx->ts_recent)) {
+	if (opts.has & TCP_OPT_HAS_TS && ctx->flags & TCP_CTX_TS &&
+			seq_le(seg->seq, ctx->rcv_acked) && seq_ge(opts.tsval, ctx->ts_recent)) {
 		ctx->ts_recent = opts.tsval;
 		ctx->ts_recent_ms = e->now_ms;
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * TCP's counters, one set per core, named as the Linux MIB names them (nstat) so that nobody has to learn new words.
- * Every segment that arrives ends in in_segs and in exactly one of the verdict counters or in none if it was simply good.
+ * TCP's counters, one set per core, named as the Linux MIB names them (nstat) so that nobody has to
+ * learn new words. Every segment that arrives ends in in_segs and in exactly one of the verdict
+ * counters or in none if it was simply good.
  */
 #ifndef ENGINE_TCP_TCP_STATS_H
 #define ENGINE_TCP_TCP_STATS_H

@@ -2,9 +2,10 @@
 /*
  * Time: four deadlines per context, one entry in the wheel.
  *
- * Arming stores a deadline and touches the wheel only if it is nearer than the entry; moving or stopping one touches
- * nothing else. When the entry comes up we do what is due and enter the context again for the nearest deadline that is left. So
- * a busy connection, whose timers move with every segment, costs the wheel a visit per delayed-ACK time at most.
+ * Arming stores a deadline and touches the wheel only if it is nearer than the entry; moving or
+ * stopping one touches nothing else. When the entry comes up we do what is due and enter the
+ * context again for the nearest deadline that is left. So a busy connection, whose timers move with
+ * every segment, costs the wheel a visit per delayed-ACK time at most.
  *
  *   rtx    retransmission (RFC 6298), SYN and SYN-ACK, or persist (RFC 9293 3.8.6.1)
  *   delack delayed ACK (RFC 1122 4.2.3.2)
@@ -45,7 +46,10 @@ void tcp_timer_rtt_sample(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t
 		if (ctx->srtt_us == 0)
 			ctx->srtt_us = 1;
 	}
-	/* The minimum bounds the variance term, as in Linux: a delayed ACK after a long RTT is no loss. */
+	/*
+	 * The minimum bounds the variance term, as in Linux: a delayed ACK after a long RTT is no
+	 * loss.
+	 */
 	var = 4 * ctx->rttvar_us;
 	if (var < conf->rto_us_min)
 		var = conf->rto_us_min;
@@ -68,8 +72,10 @@ void tcp_timer_arm_rtx(const struct tcp_env *e, struct tcp_ctx *ctx)
 	/* Wake up when the user's patience ends, not later. */
 	if (ETA_UNLIKELY(ctx->user_timeout_ms && ctx->rtx_first_ms)) {
 		uint32_t spent_ms = e->now_ms - ctx->rtx_first_ms;
-		uint32_t left_ms = spent_ms < ctx->user_timeout_ms ? ctx->user_timeout_ms - spent_ms : 1;
+		uint32_t left_ms = 1;
 
+		if (spent_ms < ctx->user_timeout_ms)
+			left_ms = ctx->user_timeout_ms - spent_ms;
 		if (delay_ms > left_ms)
 			delay_ms = left_ms;
 	}
@@ -119,7 +125,10 @@ static bool is_hopeless(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t t
 
 static bool fire_persist(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
-	/* An ACK since the last probe proves that the peer lives, however long its window stays shut (RFC 9293 3.8.6.1). */
+	/*
+	 * An ACK since the last probe proves that the peer lives, however long its window stays
+	 * shut (RFC 9293 3.8.6.1).
+	 */
 	if (ctx->backoff_n && seq_ge(ctx->rx_last_ms, ctx->tx_last_ms)) {
 		ctx->probes_n = 0;
 		ctx->rtx_first_ms = 0;
@@ -225,7 +234,8 @@ static bool fire_long(const struct tcp_env *e, struct tcp_ctx *ctx)
 
 static void enter_earliest(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
-	const uint32_t at_ms[] = {ctx->rtx_at_ms, ctx->delack_at_ms, ctx->xmit_at_ms, ctx->long_at_ms};
+	const uint32_t at_ms[] = {
+			ctx->rtx_at_ms, ctx->delack_at_ms, ctx->xmit_at_ms, ctx->long_at_ms};
 	uint32_t best = 0;
 
 	for (unsigned int i = 0; i < sizeof(at_ms) / sizeof(at_ms[0]); i++) {

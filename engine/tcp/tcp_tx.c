@@ -2,16 +2,18 @@
 /*
  * Sending: what may leave now, and in what form.
  *
- * tcp_output() is asked whenever something may have changed: the user queued bytes, an ACK opened a window, a timer fired. It
- * sends retransmissions first, then new bytes as far as the peer's window, cwnd, Nagle's rule and silly-window avoidance allow, in pieces
- * of TSO size; every piece carries the newest ACK, and a pure ACK leaves only if none did. The receive side does not
- * call it: it puts the context on the flush list, so that one burst of segments is answered once.
+ * tcp_output() is asked whenever something may have changed: the user queued bytes, an ACK opened a
+ * window, a timer fired. It sends retransmissions first, then new bytes as far as the peer's
+ * window, cwnd, Nagle's rule and silly-window avoidance allow, in pieces of TSO size; every piece
+ * carries the newest ACK, and a pure ACK leaves only if none did. The receive side does not call
+ * it: it puts the context on the flush list, so that one burst of segments is answered once.
  *
- * Bytes that the port does not take are not counted as sent; we come back after TCP_RETRY_MS. With nothing in flight and
- * the window shut the persist timer runs; with something in flight, always the retransmission timer.
+ * Bytes that the port does not take are not counted as sent; we come back after TCP_RETRY_MS. With
+ * nothing in flight and the window shut the persist timer runs; with something in flight, always
+ * the retransmission timer.
  *
- * Nagle in Minshall's form: a short segment waits only for an earlier short one, not for full ones in flight, so that a write
- * of 2000 bytes does not wait for a delayed ACK.
+ * Nagle in Minshall's form: a short segment waits only for an earlier short one, not for full ones
+ * in flight, so that a write of 2000 bytes does not wait for a delayed ACK.
  *
  * RFC 9293 3.8.6.2.1 (sender SWS), 3.7.4 (Nagle), RFC 1122 4.2.3.4; draft-minshall-nagle-01.
  */
@@ -89,8 +91,9 @@ static void tx_ctl(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t seq, u
 }
 
 /*
- * An ACK is judged by its sequence number before it is read. If the peer has taken back window that we have used, snd_nxt lies
- * outside of it, and two such ends would discard each other's ACKs for ever. Less than a unit of its scale is only rounding.
+ * An ACK is judged by its sequence number before it is read. If the peer has taken back window that
+ * we have used, snd_nxt lies outside of it, and two such ends would discard each other's ACKs for
+ * ever. Less than a unit of its scale is only rounding.
  */
 static uint32_t acceptable_seq(const struct tcp_ctx *ctx)
 {
@@ -121,7 +124,10 @@ void tcp_tx_rst(const struct tcp_env *e, struct tcp_ctx *ctx)
 	TCP_COUNT(e, out_rsts);
 }
 
-/* xorshift64*: only to blur the challenge limit, so that it cannot be counted out from outside (CVE-2016-5696). */
+/*
+ * xorshift64*: only to blur the challenge limit, so that it cannot be counted out from outside
+ * (CVE-2016-5696).
+ */
 static uint32_t random_below(struct tcp_stack *stack, uint32_t n)
 {
 	stack->random ^= stack->random >> 12;
@@ -186,7 +192,9 @@ void tcp_tx_syn(const struct tcp_env *e, struct tcp_ctx *ctx)
 		ctx->rtt_start_us32 = (uint32_t)e->now_us;
 	}
 	tcp_timer_arm_rtx(e, ctx);
-	/* Likely the neighbour is being resolved: a second of waiting for the timer would be felt. */
+	/*
+	 * Likely the neighbour is being resolved: a second of waiting for the timer would be felt.
+	 */
 	if (tcp_up_send(e->core, ctx, NULL, &seg) < 0) {
 		TCP_COUNT(e, send_short);
 		tcp_timer_arm(e, ctx, &ctx->xmit_at_ms, TCP_RETRY_MS);
@@ -300,13 +308,17 @@ static uint32_t sendable(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t 
 		if (room > burst)
 			room = burst;
 		if (ETA_UNLIKELY(ctx->flags & TCP_CTX_URG_SENT && room > mss))
-			room = mss; /* the pointer is relative to the segment: it must not be repeated */
+			/* the pointer is relative to the segment: it must not be repeated */
+			room = mss;
 	}
 	if (avail <= room)
 		return with_tail(ctx, avail);
 	if (room >= mss)
 		return room == mss ? mss : room - room % mss;
-	/* Less than a segment, with more to come. Half of the largest window is worth sending; a cwnd remainder is not. */
+	/*
+	 * Less than a segment, with more to come. Half of the largest window is worth sending; a
+	 * cwnd remainder is not.
+	 */
 	if (room == wroom && room && room >= ctx->snd_wnd_max / 2)
 		return room;
 	return 0;
@@ -424,7 +436,10 @@ void tcp_tx_window_probe(const struct tcp_env *e, struct tcp_ctx *ctx)
 		tcp_tx_range(e, ctx, ctx->snd_una, ctx->snd_nxt, true);
 		ctx->tx_last_ms = e->now_ms;
 	} else if (wroom) {
-		/* Not shut, just silly: enough of waiting for more (the override timeout of sender SWS). */
+		/*
+		 * Not shut, just silly: enough of waiting for more (the override timeout of sender
+		 * SWS).
+		 */
 		uint32_t len = avail < wroom ? avail : wroom;
 		uint32_t n = tcp_tx_range(e, ctx, ctx->snd_nxt, ctx->snd_nxt + len, false);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The user's calls: open, send, receive, close, abort (RFC 9293 3.10.1 to 3.10.5), and what ICMP and the route tell.
+ * The user's calls: open, send, receive, close, abort (RFC 9293 3.10.1 to 3.10.5), and what ICMP
+ * and the route tell.
  *
- * Counters come from doorbells that dti has validated; here a wrong one is ignored rather than believed, since it would be
- * sequence space.
+ * Counters come from doorbells that dti has validated; here a wrong one is ignored rather than
+ * believed, since it would be sequence space.
  */
 #include "engine/tcp/tcp_int.h"
 
@@ -19,7 +20,8 @@ void tcp_connect(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
 	stack->isn_min_valid = false;
 	tcp_conn_init(&e, ctx, tuple);
 	space = tcp_up_rcv_space(env, ctx);
-	ctx->rcv_adv = space < UINT16_MAX ? space : UINT16_MAX; /* rcv_nxt is 0 until their SYN comes */
+	/* rcv_nxt is 0 until their SYN comes */
+	ctx->rcv_adv = space < UINT16_MAX ? space : UINT16_MAX;
 	tcp_conn_set_state(&e, ctx, TCP_STATE_SYN_SENT);
 	TCP_COUNT(&e, active_opens);
 	tcp_tx_syn(&e, ctx);
@@ -37,9 +39,10 @@ void tcp_listen(struct tcp_stack *stack, struct tcp_ctx *ctx, const struct tcp_p
 /* Has the connection a stream that the user may add to? */
 static bool may_write(const struct tcp_ctx *ctx)
 {
-	return !(ctx->flags & TCP_CTX_FIN_QUEUED) &&
-			(1u << ctx->state & (1u << TCP_STATE_SYN_SENT | 1u << TCP_STATE_SYN_RECEIVED |
-					1u << TCP_STATE_ESTABLISHED | 1u << TCP_STATE_CLOSE_WAIT));
+	const uint32_t states = 1u << TCP_STATE_SYN_SENT | 1u << TCP_STATE_SYN_RECEIVED |
+			1u << TCP_STATE_ESTABLISHED | 1u << TCP_STATE_CLOSE_WAIT;
+
+	return !(ctx->flags & TCP_CTX_FIN_QUEUED) && (1u << ctx->state & states);
 }
 
 void tcp_write(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint32_t snd_tail,
@@ -48,7 +51,8 @@ void tcp_write(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, u
 	struct tcp_env e = TCP_ENV(stack, env, now_us);
 	uint32_t tail = ctx->iss + 1 + snd_tail;
 
-	if (!may_write(ctx) || seq_lt(tail, ctx->snd_tail) || tail - ctx->snd_una > TCP_SND_BYTES_MAX + 1)
+	if (!may_write(ctx) || seq_lt(tail, ctx->snd_tail) ||
+			tail - ctx->snd_una > TCP_SND_BYTES_MAX + 1)
 		return;
 	ctx->snd_tail = tail;
 	if (tcp_state_sends(ctx->state))
@@ -63,8 +67,7 @@ void tcp_read(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, ui
 	uint32_t fin = !!(ctx->flags & TCP_CTX_FIN_RCVD);
 
 	if (!tcp_state_receives(ctx->state) && ctx->state != TCP_STATE_CLOSE_WAIT &&
-			ctx->state != TCP_STATE_CLOSING &&
-			ctx->state != TCP_STATE_LAST_ACK)
+			ctx->state != TCP_STATE_CLOSING && ctx->state != TCP_STATE_LAST_ACK)
 		return;
 	if (seq_lt(head, ctx->rcv_head) || seq_gt(head, ctx->rcv_nxt - fin))
 		return;
@@ -130,7 +133,10 @@ void tcp_close(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, u
 
 void tcp_abort(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, enum eta_status why)
 {
-	/* The time is needed by nothing that is left to do but the timestamp of the RST: the last known will do. */
+	/*
+	 * The time is needed by nothing that is left to do but the timestamp of the RST: the last
+	 * known will do.
+	 */
 	struct tcp_env e = {.stack = stack, .core = env, .now_ms = stack->wheel.now_ms};
 
 	switch ((enum tcp_state)ctx->state) {
@@ -196,7 +202,7 @@ bool tcp_icmp_rx(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
 		return tcp_conn_end(&e, ctx, ETA_STATUS_UNREACHABLE);
 	case TCP_ICMP_TOO_BIG:
 		if (mss < TCP_MSS_DEFAULT_V4)
-			mss = TCP_MSS_DEFAULT_V4 < ctx->mss_path ? TCP_MSS_DEFAULT_V4 : ctx->mss_path;
+			mss = TCP_MSS_DEFAULT_V4;
 		if (mss >= ctx->mss_path || !tcp_state_sends(ctx->state))
 			return false;
 		tcp_mss_changed(stack, ctx, mss);

@@ -2,12 +2,13 @@
 /*
  * The receive window: how much we promise, when we say so, and how large the buffer should become.
  *
- * The user behind tcp_up_rcv_space() knows memory; we only decide when its growth becomes a promise. The right edge never
- * moves left, and moves right by steps worth a segment (silly window avoidance). An edge that the wire cannot express (window
- * scale) is rounded down; rcv_adv keeps the largest edge the peer may have seen, and everything before it is accepted.
+ * The user behind tcp_up_rcv_space() knows memory; we only decide when its growth becomes a
+ * promise. The right edge never moves left, and moves right by steps worth a segment (silly window
+ * avoidance). An edge that the wire cannot express (window scale) is rounded down; rcv_adv keeps
+ * the largest edge the peer may have seen, and everything before it is accepted.
  *
- * Buffer size (dynamic right-sizing): twice what the user consumes in one round trip, plus room for the initial window of
- * segments, so that the window is never what limits a sender that grows.
+ * Buffer size (dynamic right-sizing): twice what the user consumes in one round trip, plus room for
+ * the initial window of segments, so that the window is never what limits a sender that grows.
  *
  * RFC 9293 3.8.6.2.2, RFC 7323 2.4, Fisk and Feng, "Dynamic right-sizing in TCP" (2001).
  */
@@ -67,7 +68,10 @@ bool tcp_wnd_update_due(const struct tcp_env *e, const struct tcp_ctx *ctx)
 	if (space <= promised)
 		return false;
 	size = space + (ctx->rcv_nxt - ctx->rcv_head);
-	/* A peer that may hardly send waits for any worthwhile opening; otherwise ACKs of data carry the window in time. */
+	/*
+	 * A peer that may hardly send waits for any worthwhile opening; otherwise ACKs of data
+	 * carry the window in time.
+	 */
 	if (promised < ctx->mss_adv) {
 		step = size / 2 < ctx->mss_adv ? size / 2 : ctx->mss_adv;
 		return space - promised >= step;
@@ -78,7 +82,10 @@ bool tcp_wnd_update_due(const struct tcp_env *e, const struct tcp_ctx *ctx)
 	return space - promised >= size / 4 || promised <= size / 8 || size <= 4 * step;
 }
 
-/* Without data of our own in flight there is no RTT; one window's worth of data takes at least that long to come. */
+/*
+ * Without data of our own in flight there is no RTT; one window's worth of data takes at least that
+ * long to come.
+ */
 static void measure_rtt(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
 	uint32_t now_us32 = (uint32_t)e->now_us;

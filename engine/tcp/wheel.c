@@ -2,11 +2,14 @@
 /*
  * Hierarchical timing wheel; the idea is told in the header.
  *
- * An entry at time t stands on the level of the highest bit in which t differs from the wheel's time, 6 bits to a level, in slot
- * (t >> 6 level) & 63. So the current slot of level 0 holds what is due, and that of every other level is empty: when the wheel's time
- * enters a slot above level 0, its entries move down. The top level has two bits only, and times beyond the wrap of the clock are in it.
+ * An entry at time t stands on the level of the highest bit in which t differs from the wheel's
+ * time, 6 bits to a level, in slot (t >> 6 level) & 63. So the current slot of level 0 holds what
+ * is due, and that of every other level is empty: when the wheel's time enters a slot above level
+ * 0, its entries move down. The top level has two bits only, and times beyond the wrap of the clock
+ * are in it.
  *
- * Life: an entry moves at most five times before it expires. Limits: 32-bit ticks, distances below 2^31.
+ * Life: an entry moves at most five times before it expires. Limits: 32-bit ticks, distances below
+ * 2^31.
  *
  * Varghese, Lauck, "Hashed and hierarchical timing wheels" (1987).
  */
@@ -39,6 +42,8 @@ void wheel_add(struct wheel *wheel, struct tcp_ctx *table, struct tcp_ctx *ctx)
 	unsigned int slot = (at >> (level * LEVEL_BITS)) & SLOT_MASK;
 	uint32_t *head = &wheel->head[level][slot];
 
+	if (diff == 0)
+		wheel->settled = false;
 	ctx->wheel_at_ms = at;
 	ctx->wheel_slot = (uint16_t)(level * WHEEL_SLOTS + slot + 1);
 	ctx->wheel_prev = 0;
@@ -71,7 +76,10 @@ void wheel_del(struct wheel *wheel, struct tcp_ctx *table, struct tcp_ctx *ctx)
 	wheel->n--;
 }
 
-/* Ticks until the wheel's time enters the next occupied slot of @level after the current one; UINT32_MAX = level empty. */
+/*
+ * Ticks until the wheel's time enters the next occupied slot of @level after the current one;
+ * UINT32_MAX = level empty.
+ */
 static uint32_t level_distance(const struct wheel *wheel, unsigned int level)
 {
 	unsigned int shift = level * LEVEL_BITS;
@@ -114,7 +122,10 @@ bool wheel_next_ms(const struct wheel *wheel, uint32_t *delay_ms)
 	return true;
 }
 
-/* Move the entries of the slots just entered down. Return: false if the budget did not suffice; call again. */
+/*
+ * Move the entries of the slots just entered down. Return: false if the budget did not suffice;
+ * call again.
+ */
 static bool cascade(struct wheel *wheel, struct tcp_ctx *table, uint32_t *budget)
 {
 	for (unsigned int level = WHEEL_LEVELS - 1; level > 0; level--) {
@@ -135,6 +146,8 @@ static bool cascade(struct wheel *wheel, struct tcp_ctx *table, uint32_t *budget
 
 uint32_t wheel_take(struct wheel *wheel, struct tcp_ctx *table, uint32_t now_ms, uint32_t *budget)
 {
+	if (ETA_LIKELY(wheel->settled && now_ms == wheel->now_ms))
+		return 0;
 	for (;;) {
 		uint32_t left = now_ms - wheel->now_ms;
 		uint32_t due, step;
@@ -149,9 +162,15 @@ uint32_t wheel_take(struct wheel *wheel, struct tcp_ctx *table, uint32_t now_ms,
 			wheel_del(wheel, table, &table[due]);
 			return due;
 		}
-		if ((int32_t)left <= 0)
+		if ((int32_t)left <= 0) {
+			wheel->settled = true;
 			return 0;
-		/* Each step but the last stops at an occupied slot, which costs budget: the loop is bounded by it. */
+		}
+		wheel->settled = false;
+		/*
+		 * Each step but the last stops at an occupied slot, which costs budget: the loop is
+		 * bounded by it.
+		 */
 		step = distance(wheel);
 		wheel->now_ms += step < left ? step : left;
 	}

@@ -2,10 +2,11 @@
 /*
  * The timing wheel: which contexts to look at, and when.
  *
- * Six levels of 64 slots, tick 1 ms, so that every 32-bit tick has a place; each level has a bitmap, so that idle time costs
- * nothing to skip. A slot is a doubly linked list of context indices through ctx->wheel_next and wheel_prev. One context has
- * one entry, whatever number of deadlines it holds: the entry stands at or before the earliest. Deadlines that move away leave the wheel
- * alone; it finds out at expiry and puts the context back (lazy).
+ * Six levels of 64 slots, tick 1 ms, so that every 32-bit tick has a place; each level has a
+ * bitmap, so that idle time costs nothing to skip. A slot is a doubly linked list of context
+ * indices through ctx->wheel_next and wheel_prev. One context has one entry, whatever number of
+ * deadlines it holds: the entry stands at or before the earliest. Deadlines that move away leave
+ * the wheel alone; it finds out at expiry and puts the context back (lazy).
  */
 #ifndef ENGINE_TCP_WHEEL_H
 #define ENGINE_TCP_WHEEL_H
@@ -21,6 +22,7 @@ struct tcp_ctx;
 struct wheel {
 	uint32_t now_ms; /* the tick in work: earlier ones are done */
 	uint32_t n;      /* entries */
+	bool settled;    /* nothing is due at now_ms, and every entry stands on its level */
 	uint64_t map[WHEEL_LEVELS];
 	uint32_t head[WHEEL_LEVELS][WHEEL_SLOTS];
 };
@@ -42,7 +44,8 @@ void wheel_del(struct wheel *wheel, struct tcp_ctx *table, struct tcp_ctx *ctx);
  * wheel_take() - The next context whose time has come, removed from the wheel.
  * @budget: steps (entries moved down a level or taken) this call may use; counted down.
  *
- * Advances the wheel towards @now_ms as far as needed. Return: context index; 0 = none due, or the budget is used up.
+ * Advances the wheel towards @now_ms as far as needed. Return: context index; 0 = none due, or the
+ * budget is used up.
  */
 uint32_t wheel_take(struct wheel *wheel, struct tcp_ctx *table, uint32_t now_ms, uint32_t *budget);
 

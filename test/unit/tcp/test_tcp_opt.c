@@ -66,6 +66,7 @@ START_TEST(tcp_opt_parse__length_beyond_the_end_ends_the_reading)
 {
 	ck_assert_uint_eq(PARSE(TCP_SYN, 4, 2, 8, 10, 0, 0).has, TCP_OPT_HAS_SACK_PERM);
 	ck_assert_uint_eq(PARSE(TCP_SYN, 8).has, 0);
+	ck_assert_uint_eq(PARSE(TCP_SYN, 8, 10, 0, 0, 0, 1, 0, 0, 0).has, 0); /* one byte short */
 }
 END_TEST
 

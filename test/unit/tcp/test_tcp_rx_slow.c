@@ -66,7 +66,9 @@ START_TEST(rx_seq__excess_is_cut_on_the_right)
 	core->rcv_space = 60;
 	fake_rx(core, ctx, TCP_ACK | TCP_FIN, 1, 1, 100);
 	ck_assert_str_eq(fake_take(core), "place 0+60; readable 60; ");
-	ck_assert_uint_eq(ctx->state, TCP_STATE_ESTABLISHED); /* the FIN was cut off, too */
+	/* The FIN was cut off, too. */
+	ck_assert_uint_eq(ctx->state, TCP_STATE_ESTABLISHED);
+	ck_assert(!(ctx->flags & TCP_CTX_FIN_OOO));
 	fake_free(core);
 }
 END_TEST
@@ -247,6 +249,20 @@ START_TEST(rx_window__old_segment_does_not_move_it)
 	/* Overlaps, and begins before the newest: its window is older. */
 	fake_rx_wnd(core, ctx, TCP_ACK, 51, 1, 160, 10);
 	ck_assert_uint_eq(ctx->snd_wnd, 300u << 7);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(rx_window__older_ack_of_the_same_number_does_not_move_it)
+{
+	open_new();
+	fake_write(core, ctx, 2920);
+	fake_rx_wnd(core, ctx, TCP_ACK, 1, 1461, 0, 300);
+	fake_rx_wnd(core, ctx, TCP_ACK, 1, 2921, 0, 301);
+	ctx->snd_una -= 1460; /* as if the newest ACK had not been taken, so that an older one is still a candidate */
+	ctx->rtx_at_ms = ctx->rtx_at_ms ? ctx->rtx_at_ms : ctx->wheel_at_ms;
+	fake_rx_wnd(core, ctx, TCP_ACK, 1, 1461, 0, 5);
+	ck_assert_uint_eq(ctx->snd_wnd, 301u << 7);
 	fake_free(core);
 }
 END_TEST
@@ -513,6 +529,7 @@ FACTS("tcp rx slow", rx_seq__old_segment_is_acked_at_once, rx_seq__beyond_the_wi
 	rx_rst__last_ack_ends_quietly, rx_syn__established_is_challenged, rx_ack__missing_flag_is_dropped,
 	rx_ack__of_unsent_data_is_challenged_and_dropped, rx_ack__old_ack_still_delivers_text,
 	rx_ack__older_than_any_window_is_challenged, rx_window__old_segment_does_not_move_it,
+	rx_window__older_ack_of_the_same_number_does_not_move_it,
 	rx_text__out_of_order_is_placed_and_acked, rx_text__newest_block_is_reported_first,
 	rx_text__without_sack_each_gap_is_a_duplicate_ack, rx_text__no_extension_drops_the_gap,
 	rx_text__short_memory_out_of_order_reports_what_is_there, rx_urg__pointer_is_told_once, rx_fin__with_text,

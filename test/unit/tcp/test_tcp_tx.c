@@ -378,6 +378,23 @@ START_TEST(window__never_shrinks)
 }
 END_TEST
 
+START_TEST(window__edge_moves_by_a_segment_or_not_at_all)
+{
+	uint32_t edge;
+
+	open_new();
+	edge = ctx->rcv_adv;
+	core->rcv_space = edge - ctx->rcv_nxt + 1400;
+	fake_write(core, ctx, 1);
+	ck_assert_uint_eq(ctx->rcv_adv, edge);
+	core->rcv_space = edge - ctx->rcv_nxt + 1600;
+	tcp_param(&core->stack, core, ctx, &(struct tcp_param){.nodelay = true}, core->now_us);
+	fake_write(core, ctx, 1);
+	ck_assert_uint_gt(ctx->rcv_adv, edge + 1400);
+	fake_free(core);
+}
+END_TEST
+
 START_TEST(window__update_only_when_it_is_worth_it)
 {
 	open_new();
@@ -452,6 +469,7 @@ FACTS("tcp tx", tcp_write__sends_at_once_with_push, tcp_write__backwards_or_too_
 	persist__opening_sends_at_once_from_the_probed_octet,
 	persist__probe_that_was_taken_is_not_sent_again,
 	tcp_tx_ack__stays_inside_a_window_that_shrank, window__is_what_the_user_gives_scaled,
-	window__never_shrinks, window__update_only_when_it_is_worth_it,
+	window__never_shrinks, window__edge_moves_by_a_segment_or_not_at_all,
+	window__update_only_when_it_is_worth_it,
 	window__small_reads_of_an_open_window_are_silent,
 	window__drs_asks_for_twice_the_bytes_of_a_round_trip, tcp_read__beyond_what_was_readable_is_ignored)
