@@ -340,6 +340,33 @@ static void show_stats(struct show *show)
 
 /* ---- sessions ---- */
 
+/* Chunk pages of a segment that hold nothing. What the application wrote there can only make its own figure wrong. */
+static uint32_t show_free_pages(const struct mem_seg *seg)
+{
+	const struct eta_chunk_meta *meta = (const struct eta_chunk_meta *)(const void *)(seg->base + seg->geom.meta_off);
+	const uint64_t *map = (const uint64_t *)(const void *)(seg->base + seg->geom.map_off);
+	uint32_t free_n = 0;
+
+	for (uint32_t i = 0; i < seg->geom.chunk_pages; i++) {
+		if (seg->geom.kind == ETA_SEG_AL)
+			free_n += !(eta_load_relaxed_u64(&map[i / 64]) >> (i % 64) & 1);
+		else if (eta_load_relaxed_u32(&meta[i].dti) == ETA_DTI_NONE)
+			free_n++;
+		else if (meta[i].order <= ETA_CHUNK_ORDER_LARGE)
+			i += (1u << meta[i].order) - 1;
+	}
+	return free_n;
+}
+
+static uint64_t show_free_bytes(const struct session *s)
+{
+	uint64_t pages = 0;
+
+	for (uint32_t i = 0; i < s->segs_n; i++)
+		pages += s->seg[i] ? show_free_pages(s->seg[i]) : 0;
+	return pages * ETA_PAGE_BYTES;
+}
+
 static void show_session(struct show *show, const struct session *s)
 {
 	uint32_t bound_n = 0;
@@ -363,6 +390,7 @@ static void show_session(struct show *show, const struct session *s)
 	show_number(o, "shared", s->shares_n);
 	show_number(o, "inherited", s->inherited_n);
 	show_number(o, "memory_bytes", s->bytes);
+	show_number(o, "memory_free_bytes", show_free_bytes(s));
 	(void)cJSON_AddItemToArray(show->json, o);
 }
 
