@@ -8,7 +8,7 @@ ETA's variants use one CPU for the program and one for the engine; the kernel ma
 from dataclasses import dataclass, field
 
 # Both stacks need many local ports; the kernel keeps its own range, servers listen above both.
-SETS = ["tcp = { ephemeral_lo = 2048; ephemeral_hi = 32767; };"]
+SETS = ["tcp = { ephemeral_lo = 2048; ephemeral_hi = 32767; msl_ms = 250; };"]
 NO_TURNAROUND = "local = { turnaround = false; };"
 
 

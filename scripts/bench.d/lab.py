@@ -7,6 +7,7 @@ pid is the program itself, because every wrapper between replaces itself.
 """
 import json
 import os
+import re
 import signal
 import subprocess
 
@@ -28,11 +29,12 @@ def cpu_s_of(pid):
 
 
 class Lab:
-    """One lab; has_etad=False makes the same namespaces for the kernel alone."""
+    """One lab; has_etad=False makes the same namespaces for the kernel alone. @nice: a command that goes before all that is measured."""
 
-    def __init__(self, root, name, port, sets=(), has_etad=True):
+    def __init__(self, root, name, port, sets=(), has_etad=True, nice=()):
         self.tool = os.path.join(root, "scripts", "lab")
         self.name, self.port, self.sets, self.has_etad = name, port, list(sets), has_etad
+        self.nice = list(nice)
         self.vars = {}
         self.is_up = False
 
@@ -48,6 +50,8 @@ class Lab:
         env = dict(os.environ)
         if not self.has_etad:
             env["ETA_LAB_NO_ETAD"] = "1"
+        if self.nice:
+            env["ETA_LAB_WRAP"] = " ".join(self.nice)
         args = ["up", "--port", self.port]
         for line in self.sets:
             args += ["--set", line]
@@ -85,7 +89,7 @@ class Lab:
 
     def run(self, side, argv, stdout=subprocess.PIPE):
         """Start a program on a side: eta, kernel or peer."""
-        return subprocess.Popen([self.tool, "--name", self.name, side, *argv], stdin=subprocess.DEVNULL, stdout=stdout,
+        return subprocess.Popen([*self.nice, self.tool, "--name", self.name, side, *argv], stdin=subprocess.DEVNULL, stdout=stdout,
                                 stderr=subprocess.PIPE, text=True)
 
     def is_listening(self, side, port):
@@ -104,14 +108,17 @@ class Lab:
         """The last lines that etad wrote."""
         return self._tool("etad", "log", check=False).splitlines()[-lines:]
 
-    def stats(self):
-        """Counters of etad: {"engine": {..}, "ka": {..}, "ports": [..]}; {} without etad."""
-        if not self.has_etad:
-            return {}
+    def show(self, what):
+        """What etactl shows, parsed: stats = {"engine": {..}, "ka": {..}, "ports": [..]}, sessions = [..]."""
         try:
-            return json.loads(self._tool("etactl", "show", "stats", "--json", timeout=10))
+            return json.loads(self._tool("etactl", "show", what, "--json", timeout=10))
         except ValueError as err:
-            raise LabError(f"etactl show stats --json: {err}") from err
+            raise LabError(f"etactl show {what} --json: {err}") from err
+
+    def etad_memory_bytes(self):
+        """What etad took at its start, as it says itself."""
+        found = re.findall(r"memory_bytes=(\d+)", self._tool("etad", "log", check=False))
+        return int(found[-1]) if found else 0
 
     def freeze(self):
         """Keep a polling etad off its CPU while something else is measured."""

@@ -92,9 +92,11 @@ class Bench:
         self.tsc_hz = tsc_hz()
         self.tcp_port = 62000
         self.running = []
+        self.context_bytes = 0 # of the engine, per end; measured by the caller
+        self.idle_look = {}
 
     def _argv(self, program, mode, lab, case, cpus, role, seconds, address):
-        argv = []
+        argv = [] # CPUs as indices into self.cpus
         if cpus is not None:
             argv += ["taskset", "-c", ",".join(str(self.cpus[i]) for i in cpus)]
         argv += [os.path.join(self.build, "test", "bench", program), "--mode", mode, "--role", role, "--addr", address,
@@ -163,31 +165,30 @@ class Bench:
             result["gbit_per_s"] = served["gbit_per_s"] * served["seconds"] / result["seconds"]
         return result
 
-    def _self(self, lab, case, variant):
+    def _self(self, lab, case, variant, pid):
         address = lab.address("eta") if variant.is_eta else "127.0.0.1"
         argv = self._argv(variant.program, case.mode, lab, case, variant.cpus, "self", self.seconds, address)
         proc = self._start(lab, variant.side, argv + ["--threads", str(variant.threads)])
         if case.mode == "idle":
-            self._watch_idle(lab, proc)
+            self._watch_idle(lab, proc, pid)
         result = self._result(proc, self.seconds + GRACE_S, "program")
         if result["exit"] != 0:
             raise MeasureError(f"{result['failed']} connections failed: {result['said']}")
         return result
 
-    def _watch_idle(self, lab, proc):
-        """While the connections idle, look what they cost; the last look before the end counts."""
-        self.idle_look = {}
-        pid, cpu = lab.etad_pid(), None
+    def _watch_idle(self, lab, proc, pid):
+        """While the connections idle, look what they cost; the last look before the end counts. @pid: etad's, 0 = the kernel."""
         deadline = time.monotonic() + self.seconds + GRACE_S
+        sessions = []
         while proc.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.25)
-            look = {"private_bytes": private_bytes(proc.pid), "free_bytes": free_bytes(), "at": time.monotonic(), "etad_s": cpu_s_of(pid),
-                    "stats": flat(lab.stats()) if pid else {}}
+            # etad is left alone for a while, so that the questions are not in its CPU time.
+            cpu, at = cpu_s_of(pid), time.monotonic()
+            time.sleep(0.8)
+            used = (cpu_s_of(pid) - cpu) / (time.monotonic() - at)
+            look = {"private_bytes": private_bytes(proc.pid), "free_bytes": free_bytes(), "etad_cpu": used}
+            sessions = lab.show("sessions") if pid else []
             if proc.poll() is None and look["private_bytes"]:
-                if cpu is not None:
-                    look["etad_cpu"] = (look["etad_s"] - cpu["etad_s"]) / (look["at"] - cpu["at"])
-                cpu = cpu or look
-                self.idle_look = look
+                self.idle_look = dict(look, sessions=sessions)
 
     # --- one measurement -------------------------------------------------------------------------------------------
 
@@ -198,9 +199,9 @@ class Bench:
         pid = lab.etad_pid() if variant.is_eta else 0
         if variant.is_eta and not pid:
             raise MeasureError("etad does not run")
-        before = flat(lab.stats()) if pid else {}
+        before = flat(lab.show("stats")) if pid and case.mode != "idle" else {}
         free, etad_s, busy, mine_s, start = free_bytes(), cpu_s_of(pid), busy_s(), children_s(), time.monotonic()
-        result = self._self(lab, case, variant) if case.direction == "self" else self._pair(lab, case, variant)
+        result = self._self(lab, case, variant, pid) if case.direction == "self" else self._pair(lab, case, variant)
         wall_s = time.monotonic() - start
         program_s = children_s() - mine_s
         etad_s = cpu_s_of(pid) - etad_s
@@ -210,14 +211,14 @@ class Bench:
             if key in result and case.mode != "stream":
                 run[key] = result[key]
         if case.mode == "idle":
-            self._idle(case, variant, run, before, free)
+            self._idle(case, variant, run, free)
             return run
         run["value"] = result["gbit_per_s"] if case.mode == "stream" else result["per_s"]
         if pid:
-            self._prove(case, run, difference(before, flat(lab.stats())))
+            self._prove(case, run, difference(before, flat(lab.show("stats"))))
         return run
 
-    def _idle(self, case, variant, run, before, free):
+    def _idle(self, case, variant, run, free):
         look = self.idle_look
         if not look:
             raise MeasureError("ended before it was idle")
@@ -225,13 +226,17 @@ class Bench:
         run["machine_bytes_per_end"] = round((free - look["free_bytes"]) / ends)
         run["private_bytes_per_end"] = round(look["private_bytes"] / ends)
         run["value"] = run["machine_bytes_per_end"]
-        if variant.is_eta:
-            shared = look["stats"].get("KaSegmentBytes", 0) - before.get("KaSegmentBytes", 0)
-            run["shared_bytes_per_end"] = round(shared / ends)
-            run["context_bytes_per_end"] = look["stats"].get("ctx_bytes", 0)
-            # What etad took at its start for contexts does not show in free memory.
-            run["value"] = run["machine_bytes_per_end"] + run["context_bytes_per_end"]
-            run["etad_idle_cpu_percent"] = round(100 * look.get("etad_cpu", 0), 2)
+        if not variant.is_eta:
+            return
+        # Segments grow for the busiest moment; pages that are free again serve any connection.
+        shared = sum(s["memory_bytes"] for s in look["sessions"])
+        unused = sum(s.get("memory_free_bytes", 0) for s in look["sessions"])
+        run["shared_bytes_per_end"] = round((shared - unused) / ends)
+        run["shared_free_bytes_per_end"] = round(unused / ends)
+        # What etad took at its start for contexts does not show in free memory.
+        run["context_bytes_per_end"] = self.context_bytes
+        run["value"] = run["shared_bytes_per_end"] + run["private_bytes_per_end"] + self.context_bytes
+        run["etad_idle_cpu_percent"] = round(100 * look["etad_cpu"], 2)
 
     def _prove(self, case, run, delta):
         """The stack was not bypassed, and what it spent."""

@@ -50,7 +50,7 @@ def summarise(case, runs, errors):
     if "best_kernel" in record:
         kernel = record["variants"][record["best_kernel"]]["median"]
         for entry in record["variants"].values():
-            if entry["is_eta"] and kernel:
+            if entry["is_eta"] and kernel > 0: # free memory on a busy machine may also grow
                 entry["ratio"] = round(entry["median"] / kernel, 3)
     return record
 
@@ -92,8 +92,8 @@ def remarks(entry):
     if "lost" in last:
         out.append(" ".join(f"{k}={v}" for k, v in sorted(last["lost"].items())[:3]))
     if "private_bytes_per_end" in last:
-        out.append(" ".join(f"{k.split('_')[0]}={last[k]}" for k in ("machine_bytes_per_end", "private_bytes_per_end", "shared_bytes_per_end",
-                                                                        "context_bytes_per_end") if k in last))
+        parts = ("context", "shared", "private", "shared_free", "machine")
+        out.append(" ".join(f"{k}={last[k + '_bytes_per_end']}" for k in parts if k + "_bytes_per_end" in last))
     if last.get("etad_idle_cpu_percent") is not None:
         out.append(f"etad {last['etad_idle_cpu_percent']:.1f} % of a CPU")
     busy = median_of(entry["runs"], "others_busy")
