@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <libmnl/libmnl.h>
+#include <linux/if_addr.h>
 #include <linux/if_arp.h>
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
@@ -25,6 +26,7 @@
 #include "engine/net/vnet.h"
 
 #define TAP_SEGS_MAX 8
+#define TAP_MSG_BYTES 8192
 #define TAP_GSO_BYTES_MAX 65000u /* a superframe must fit the one mbuf that takes it */
 
 #ifndef IFLA_GSO_IPV4_MAX_SIZE
@@ -74,31 +76,60 @@ static void tap_sysctls(const struct tap *tap)
 	tap_sysctl(tap, "ipv6", "accept_dad", "0");
 }
 
-/* 0, or -1: then the kernel may make superframes that are too large. */
-static int tap_limit_gso(const char *name)
+/* One request, one acknowledgement. @buf: the request, TAP_MSG_BYTES large. 0 or -1. */
+static int tap_netlink(char *buf)
 {
-	char buf[256] __attribute__((aligned(8)));
 	struct mnl_socket *sock = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	struct nlmsghdr *nlh;
-	struct ifinfomsg *ifi;
+	struct nlmsghdr *nlh = (struct nlmsghdr *)buf;
 	ssize_t n = -1;
 	int rc = -1;
 
 	if (!sock)
 		return -1;
-	nlh = mnl_nlmsg_put_header(buf);
-	nlh->nlmsg_type = RTM_NEWLINK;
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-	ifi = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifi));
-	ifi->ifi_index = (int)if_nametoindex(name);
-	mnl_attr_put_u32(nlh, IFLA_GSO_MAX_SIZE, TAP_GSO_BYTES_MAX);
-	mnl_attr_put_u32(nlh, IFLA_GSO_IPV4_MAX_SIZE, TAP_GSO_BYTES_MAX);
+	nlh->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
 	if (mnl_socket_bind(sock, 0, MNL_SOCKET_AUTOPID) == 0 && mnl_socket_sendto(sock, nlh, nlh->nlmsg_len) > 0)
-		n = mnl_socket_recvfrom(sock, buf, sizeof(buf));
+		n = mnl_socket_recvfrom(sock, buf, TAP_MSG_BYTES);
 	if (n > 0)
 		rc = mnl_cb_run(buf, (size_t)n, 0, 0, NULL, NULL) < 0 ? -1 : 0;
 	(void)mnl_socket_close(sock);
 	return rc;
+}
+
+/* 0, or -1: then the kernel may make superframes that are too large. */
+static int tap_limit_gso(const char *name)
+{
+	char buf[TAP_MSG_BYTES] __attribute__((aligned(8)));
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct ifinfomsg *ifi;
+
+	nlh->nlmsg_type = RTM_NEWLINK;
+	ifi = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifi));
+	ifi->ifi_index = (int)if_nametoindex(name);
+	mnl_attr_put_u32(nlh, IFLA_GSO_MAX_SIZE, TAP_GSO_BYTES_MAX);
+	mnl_attr_put_u32(nlh, IFLA_GSO_IPV4_MAX_SIZE, TAP_GSO_BYTES_MAX);
+	return tap_netlink(buf);
+}
+
+/*
+ * The loose source check passes nothing on a device without any IPv4 address. One of the loopback net with scope host satisfies it: nobody
+ * routes by it, nobody chooses it as a source.
+ */
+static int tap_give_address(const struct tap *tap)
+{
+	static const uint8_t addr[4] = {127, 255, 255, 254};
+	char buf[TAP_MSG_BYTES] __attribute__((aligned(8)));
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct ifaddrmsg *ifa;
+
+	nlh->nlmsg_type = RTM_NEWADDR;
+	nlh->nlmsg_flags = NLM_F_CREATE | NLM_F_REPLACE;
+	ifa = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifa));
+	ifa->ifa_family = AF_INET;
+	ifa->ifa_prefixlen = 32;
+	ifa->ifa_scope = RT_SCOPE_HOST;
+	ifa->ifa_index = if_nametoindex(tap->name);
+	mnl_attr_put(nlh, IFA_LOCAL, sizeof(addr), addr);
+	return tap_netlink(buf);
 }
 
 static int tap_configure(struct tap *tap, const struct tap_conf *conf, char *err, size_t err_len)
@@ -120,6 +151,8 @@ static int tap_configure(struct tap *tap, const struct tap_conf *conf, char *err
 	if (rc == 0 && ioctl(sock, SIOCSIFMTU, &ifr) < 0)
 		rc = tap_fail(-errno, err, err_len, "TAP %s: set MTU %u: %s", tap->name, conf->mtu, strerror(errno));
 	tap_sysctls(tap);
+	if (rc == 0 && tap->is_reinject && tap_give_address(tap) < 0)
+		rc = tap_fail(-EIO, err, err_len, "TAP %s: cannot give it an address", tap->name);
 	memset(&ifr.ifr_ifru, 0, sizeof(ifr.ifr_ifru));
 	if (rc == 0 && ioctl(sock, SIOCGIFFLAGS, &ifr) == 0) {
 		ifr.ifr_flags |= IFF_UP | IFF_RUNNING;
