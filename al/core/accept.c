@@ -14,7 +14,8 @@
 #include "al/core/al.h"
 
 #define CHILD_RUN_MAX 256u /* of one doorbell */
-#define POSTED_START 128u /* a burst of handshakes finds this many before accept() comes to run; short, their ACKs are lost */
+#define POSTED_START \
+	128u /* a burst of handshakes finds this many before accept() comes to run; short, their ACKs are lost */
 #define TAKE_SPINS 20000u /* some tens of microseconds: the engine answers TAKE in its next loop */
 
 /* ---- the list of children; dti_lock held ---- */
@@ -84,7 +85,8 @@ static void params_inherit(struct al_conn *child, const struct al_conn *master)
 {
 	const size_t line1 = offsetof(struct eta_dti_al, raddr);
 
-	memcpy((uint8_t *)child->al + line1, (const uint8_t *)master->al + line1, sizeof(*child->al) - line1);
+	memcpy((uint8_t *)child->al + line1, (const uint8_t *)master->al + line1,
+			sizeof(*child->al) - line1);
 	memset(child->al->raddr, 0, sizeof(child->al->raddr));
 	child->al->opt &= (uint16_t)~ETA_OPT_LOCAL_BOUND;
 }

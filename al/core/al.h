@@ -56,8 +56,8 @@ struct al_session {
 	bool used;
 	uint8_t grow_refused; /* KA said no to more send memory */
 	uint32_t map_lock;
-	uint32_t segs_n;     /* highest mapped number + 1 */
-	uint32_t alloc_seg;  /* where the last chunk was found */
+	uint32_t segs_n;           /* highest mapped number + 1 */
+	uint32_t alloc_seg;        /* where the last chunk was found */
 	uint32_t fresh, fresh_end; /* DTIs never handed out */
 	struct al_seg seg[ETA_SEGS_MAX + 1];
 };
@@ -82,25 +82,25 @@ enum al_list {
 	AL_LIST_POSTED,
 };
 
-#define AL_CONN_HELD 0x0001u     /* the layer above has it */
-#define AL_CONN_RUNG 0x0002u     /* the engine has heard of this use of the DTI */
-#define AL_CONN_SHARED 0x0004u   /* other processes hold it: lock, re-read, detach */
+#define AL_CONN_HELD 0x0001u   /* the layer above has it */
+#define AL_CONN_RUNG 0x0002u   /* the engine has heard of this use of the DTI */
+#define AL_CONN_SHARED 0x0004u /* other processes hold it: lock, re-read, detach */
 #define AL_CONN_MASTER 0x0008u
 #define AL_CONN_SHUT_WR 0x0010u
 #define AL_CONN_SHUT_RD 0x0020u
 #define AL_CONN_WANT_WRITE 0x0040u /* asked for ETA_EV_WRITE, not answered yet */
 #define AL_CONN_ERR_TAKEN 0x0080u
-#define AL_CONN_BROKEN 0x0100u   /* shared memory contradicted itself; as if reset */
-#define AL_CONN_URG_READ 0x0200u /* urgent byte at urg was read */
+#define AL_CONN_BROKEN 0x0100u    /* shared memory contradicted itself; as if reset */
+#define AL_CONN_URG_READ 0x0200u  /* urgent byte at urg was read */
 #define AL_CONN_EXCLUSIVE 0x0400u /* subscribed with ETA_SUB_EXCLUSIVE */
 #define AL_CONN_OPENING 0x0800u   /* native interface: its completion of connect is owed */
 #define AL_CONN_EOF_TOLD 0x1000u  /* native interface: said already */
 #define AL_CONN_CLOSED_TOLD 0x2000u
-#define AL_EV_ALL 0xffu           /* what we subscribe to */
+#define AL_EV_ALL 0xffu /* what we subscribe to */
 
 struct al_conn {
 	/* line 0: every call. Words that events of any thread write are accessed by al_get and al_put */
-	struct eta_dti_al *al;       /* NULL = record not mapped yet */
+	struct eta_dti_al *al; /* NULL = record not mapped yet */
 	const struct eta_dti_en *en;
 	uint32_t dti_idx;
 	uint16_t gen;
@@ -111,8 +111,8 @@ struct al_conn {
 	uint32_t flags; /* AL_CONN_* */
 	uint8_t state;  /* enum eta_dti_state, only ever forward */
 	uint8_t status;
-	uint8_t level; /* ETA_EV_RD_CLOSED, ETA_EV_CLOSED, ETA_EV_URGENT */
-	uint8_t list;  /* enum al_list */
+	uint8_t level;      /* ETA_EV_RD_CLOSED, ETA_EV_CLOSED, ETA_EV_URGENT */
+	uint8_t list;       /* enum al_list */
 	uint32_t snd_busy;  /* the send side is in use by a thread of ours, or by the sweep */
 	uint32_t told_head; /* rcv_head of the last doorbell */
 
@@ -122,7 +122,8 @@ struct al_conn {
 			struct al_cursor snd, rcv;
 		};
 		struct {
-			uint32_t posted_first, posted_last, posted_n; /* children, in the order posted */
+			uint32_t posted_first, posted_last,
+					posted_n; /* children, in the order posted */
 			uint32_t posted_max;
 			uint32_t due_n; /* ACCEPT events not yet answered by an accept */
 			int shadow_fd;  /* native interface: the listening socket */
@@ -131,7 +132,7 @@ struct al_conn {
 
 	/* line 2 */
 	void *user;
-	uint64_t rings; /* bit = subscribed ring (slot in al_root.ring) */
+	uint64_t rings;      /* bit = subscribed ring (slot in al_root.ring) */
 	uint32_t prev, next; /* list */
 	uint32_t serial;     /* use count of this handle, 32 bits */
 	uint32_t master_idx; /* child: its master's DTI, in the same slot's process view */
@@ -186,12 +187,12 @@ struct al_ring {
 	struct eta_ring_consumer ev;
 	const struct eta_doorbell_credit *credit;
 	const struct eta_core_page *page;
-	uint32_t lock;     /* taken where is_shared */
-	bool is_shared;    /* several threads may use it; fixed when the ring is made */
+	uint32_t lock;  /* taken where is_shared */
+	bool is_shared; /* several threads may use it; fixed when the ring is made */
 	bool used;
 	uint8_t core;
-	uint8_t idx;       /* in al_root.ring */
-	uint16_t number;   /* KA's: the event queue in SUBSCRIBE */
+	uint8_t idx;     /* in al_root.ring */
+	uint16_t number; /* KA's: the event queue in SUBSCRIBE */
 	int kick_fd, wake_fd;
 	uint32_t threads_n;
 	uint32_t sleepers_n; /* threads armed on it */
@@ -209,14 +210,15 @@ struct al_waiter {
 struct al_thread {
 	struct al_waiter waiter;
 	struct al_ring *ring[ETA_CORES_MAX]; /* NULL = none yet */
-	uint32_t rings_n; /* cores that have one */
+	uint32_t rings_n;                    /* cores that have one */
 	uint8_t used;
 	bool is_armed;
-	uint32_t ctl_watched;      /* epoll has the control socket */
-	uint64_t epoll_rings;      /* bit = its wake pipe is in epoll */
+	uint32_t ctl_watched; /* epoll has the control socket */
+	uint64_t epoll_rings; /* bit = its wake pipe is in epoll */
 	uint32_t spin_ns, spin_missed_n;
 	uint32_t cache_n[AL_ORDERS_N];
-	uint32_t cache[AL_ORDERS_N][AL_CACHE_N]; /* free chunks of our own session, last in first out */
+	uint32_t cache[AL_ORDERS_N]
+		      [AL_CACHE_N]; /* free chunks of our own session, last in first out */
 };
 
 /* ---- the process ---- */
@@ -237,7 +239,7 @@ struct al_kept_fd {
 };
 
 struct al_root {
-	uint32_t state; /* enum al_state, release */
+	uint32_t state;   /* enum al_state, release */
 	uint32_t is_gone; /* etad died or dropped us; sticky */
 	uint32_t is_ending;
 	bool membarrier;
@@ -299,7 +301,8 @@ static inline bool al_is_gone(void)
  *
  * Return: 0; -errno of the status KA gave; -ECONNRESET etad is gone; -EPROTO a malformed reply.   Thread: any.
  */
-int al_ctl_call(void *req, size_t req_len, int req_fd, void *rep, size_t rep_len, int *fds, uint32_t fds_n);
+int al_ctl_call(void *req, size_t req_len, int req_fd, void *rep, size_t rep_len, int *fds,
+		uint32_t fds_n);
 /* Take what KA sent unasked; notices that etad died. */
 void al_ctl_notices(void);
 void al_gone(void);
@@ -325,7 +328,8 @@ int al_seg_install(struct al_session *s, const struct eta_seg_geom *geom, int fd
 /* Segment @n of @s, mapped on first meeting. NULL: KA does not give it. */
 struct al_seg *al_seg_find(struct al_session *s, uint32_t n);
 /* The two halves of DTI @idx. Return 0 or -errno. */
-int al_seg_record(struct al_session *s, uint32_t idx, struct eta_dti_al **al, const struct eta_dti_en **en, uint8_t *core);
+int al_seg_record(struct al_session *s, uint32_t idx, struct eta_dti_al **al,
+		const struct eta_dti_en **en, uint8_t *core);
 int al_seg_grow(struct al_session *s, uint8_t what);
 
 static inline struct al_seg *al_seg(struct al_session *s, uint32_t n)
@@ -347,7 +351,8 @@ void al_cache_flush(struct al_thread *t);
 void al_sweep(void);
 
 /* Chunk @chunk of @order as hostile memory names it: its place, or NULL if there is no such chunk. @kind: ETA_SEG_AL or ETA_SEG_EN. */
-static inline uint8_t *al_chunk_at(struct al_session *s, uint32_t chunk, uint32_t order, uint8_t kind, struct eta_chunk_meta **meta)
+static inline uint8_t *al_chunk_at(struct al_session *s, uint32_t chunk, uint32_t order,
+		uint8_t kind, struct eta_chunk_meta **meta)
 {
 	uint32_t page = ETA_CHUNK_PAGE(chunk);
 	struct al_seg *seg;
@@ -367,7 +372,8 @@ static inline uint8_t *al_chunk_at(struct al_session *s, uint32_t chunk, uint32_
 }
 
 /* Only its meta: the order is read from there. */
-static inline struct eta_chunk_meta *al_chunk_meta(struct al_session *s, uint32_t chunk, uint8_t kind)
+static inline struct eta_chunk_meta *al_chunk_meta(
+		struct al_session *s, uint32_t chunk, uint8_t kind)
 {
 	struct eta_chunk_meta *meta = NULL;
 
@@ -502,7 +508,8 @@ struct al_conn *al_conn_take(void);
 /* Give it back; never opened. */
 void al_conn_untake(struct al_conn *conn);
 void al_conn_reap(struct al_conn *conn);
-int al_conn_connect_start(struct al_conn *conn, const struct sockaddr *remote, socklen_t len, int bound_fd);
+int al_conn_connect_start(
+		struct al_conn *conn, const struct sockaddr *remote, socklen_t len, int bound_fd);
 
 /* ---- accept.c ---- */
 

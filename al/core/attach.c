@@ -8,8 +8,8 @@
  * what KA says, so that conns keep their addresses.
  */
 #include <fcntl.h>
-#include <sched.h>
 #include <linux/membarrier.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -41,7 +41,8 @@ static void cpus_count(void)
 
 static void *arena(size_t bytes)
 {
-	void *p = sys_mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+	void *p = sys_mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 
 	return sys_is_error(p) ? NULL : p;
 }
@@ -66,7 +67,8 @@ struct al_session *al_session_new(uint32_t number, uint8_t owner, uint32_t dtis_
 
 		if (s->used)
 			continue;
-		s->conns_n = dtis_max && dtis_max < ETA_SESSION_DTIS_MAX ? dtis_max : ETA_SESSION_DTIS_MAX;
+		s->conns_n = dtis_max && dtis_max < ETA_SESSION_DTIS_MAX ? dtis_max
+									 : ETA_SESSION_DTIS_MAX;
 		s->conns = arena(s->conns_n * sizeof(struct al_conn));
 		if (!s->conns)
 			return NULL;
@@ -108,10 +110,12 @@ static int dial(const char *path)
 
 static bool reply_is_sane(const struct eta_ctl_attach_reply *r)
 {
-	return ETA_ABI_MAJOR(r->abi) == ETA_ABI_MAJOR(ETA_ABI_VERSION) && r->inherited_n <= ETA_INHERIT_MAX &&
-			r->cores_n >= 1 && r->cores_n <= ETA_CORES_MAX &&
-			r->page_bytes >= r->cores_n * sizeof(struct eta_core_page) && r->page_bytes <= 1u << 20 &&
-			r->seg[0].kind == ETA_SEG_AL && r->seg[1].kind == ETA_SEG_EN;
+	return ETA_ABI_MAJOR(r->abi) == ETA_ABI_MAJOR(ETA_ABI_VERSION) &&
+	       r->inherited_n <= ETA_INHERIT_MAX && r->cores_n >= 1 &&
+	       r->cores_n <= ETA_CORES_MAX &&
+	       r->page_bytes >= r->cores_n * sizeof(struct eta_core_page) &&
+	       r->page_bytes <= 1u << 20 && r->seg[0].kind == ETA_SEG_AL &&
+	       r->seg[1].kind == ETA_SEG_EN;
 }
 
 static int pages_map(const struct eta_ctl_attach_reply *r, int fd)
@@ -259,7 +263,8 @@ static void session_unmap(struct al_session *s)
 
 void al_detach(void)
 {
-	void (*on_ready)(struct al_conn *conn, void *user, uint32_t event_flags) = al_root.on_ready;
+	void (*on_ready)(struct al_conn * conn, void *user, uint32_t event_flags) =
+			al_root.on_ready;
 	bool has_key = al_root.has_thread_key;
 	unsigned int key = al_root.thread_key;
 
@@ -291,8 +296,8 @@ bool al_policy_loopback(void)
 
 /* ---- fork ---- */
 
-static uint32_t *const fork_locks[] = {&al_root.attach_lock, &al_root.thread_lock, &al_root.dti_lock,
-		&al_root.fd_lock, &al_root.ctl_lock};
+static uint32_t *const fork_locks[] = {&al_root.attach_lock, &al_root.thread_lock,
+		&al_root.dti_lock, &al_root.fd_lock, &al_root.ctl_lock};
 
 void al_before_fork(void)
 {

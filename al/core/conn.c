@@ -177,7 +177,8 @@ static int bind_local(struct al_conn *conn, int fd)
 	return ret;
 }
 
-int al_conn_connect_start(struct al_conn *conn, const struct sockaddr *remote, socklen_t len, int bound_fd)
+int al_conn_connect_start(
+		struct al_conn *conn, const struct sockaddr *remote, socklen_t len, int bound_fd)
 {
 	int ret = remote_fill(conn->al, remote, len);
 
@@ -195,7 +196,9 @@ static int await_taken(struct al_conn *conn)
 {
 	uint64_t start = al_tsc();
 
-	for (uint32_t spins = 1; (uint16_t)eta_load_acquire_u32(ETA_DTI_WORD(conn->en)) != conn->gen; spins++) {
+	for (uint32_t spins = 1;
+			(uint16_t)eta_load_acquire_u32(ETA_DTI_WORD(conn->en)) != conn->gen;
+			spins++) {
 		eta_pause();
 		if (spins % SPINS_PER_LOOK)
 			continue;
@@ -206,7 +209,8 @@ static int await_taken(struct al_conn *conn)
 	return 0;
 }
 
-int al_conn_connect(struct al_conn *conn, const struct sockaddr *remote, socklen_t len, int bound_fd)
+int al_conn_connect(
+		struct al_conn *conn, const struct sockaddr *remote, socklen_t len, int bound_fd)
 {
 	int ret = al_conn_connect_start(conn, remote, len, bound_fd);
 
@@ -296,7 +300,8 @@ static uint32_t ready_bits(struct al_conn *conn)
 		bits |= POLLHUP;
 	if (level & ETA_EV_CLOSED || al_flag(conn, AL_CONN_BROKEN)) {
 		bits |= POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM | POLLRDHUP | POLLHUP;
-		if ((conn->status || al_flag(conn, AL_CONN_BROKEN)) && !al_flag(conn, AL_CONN_ERR_TAKEN))
+		if ((conn->status || al_flag(conn, AL_CONN_BROKEN)) &&
+				!al_flag(conn, AL_CONN_ERR_TAKEN))
 			bits |= POLLERR;
 	}
 	return bits;
@@ -342,7 +347,8 @@ enum eta_dti_state al_conn_state(struct al_conn *conn)
 	return al_is_gone() ? ETA_DTI_CLOSED : (enum eta_dti_state)al_get8(&conn->state);
 }
 
-static void addr_fill(struct sockaddr_storage *out, const uint8_t addr[16], uint16_t port_be, uint32_t scope, int family)
+static void addr_fill(struct sockaddr_storage *out, const uint8_t addr[16], uint16_t port_be,
+		uint32_t scope, int family)
 {
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)out;
 	struct sockaddr_in *in4 = (struct sockaddr_in *)out;
@@ -359,7 +365,8 @@ static void addr_fill(struct sockaddr_storage *out, const uint8_t addr[16], uint
 	}
 }
 
-void al_conn_addrs(struct al_conn *conn, struct sockaddr_storage *local, struct sockaddr_storage *remote, int family)
+void al_conn_addrs(struct al_conn *conn, struct sockaddr_storage *local,
+		struct sockaddr_storage *remote, int family)
 {
 	struct eta_dti_en en;
 

@@ -60,7 +60,8 @@ void al_at_exit(void);
 /* A conn on a free DTI. NULL with errno ENOBUFS (quota), ENOMEM. */
 struct al_conn *al_conn_open(void);
 /* Active open; the conn tells by events. @bound_fd: shadow with an explicit local address, or -1. Return 0 or -errno (-EAFNOSUPPORT: use the kernel). */
-int al_conn_connect(struct al_conn *conn, const struct sockaddr *remote, socklen_t len, int bound_fd);
+int al_conn_connect(
+		struct al_conn *conn, const struct sockaddr *remote, socklen_t len, int bound_fd);
 /* Master on what @shadow_fd is bound to and listening on. Return 0 or -errno (-EAFNOSUPPORT: use the kernel). */
 int al_conn_listen(struct al_conn *conn, int shadow_fd, uint32_t backlog, bool v6only);
 /* Next connection ready on a master in this process, or NULL. The caller owns it. */
@@ -96,12 +97,14 @@ int al_conn_loan(struct al_conn *conn, struct iovec *iov, int iov_n);
 void al_conn_consume(struct al_conn *conn, uint32_t bytes);
 
 /* A conn that is not ready to write asks the engine for ETA_EV_WRITE by itself, once per time it is full. */
-uint32_t al_conn_ready(struct al_conn *conn);         /* POLL* bits, from what is known; refreshes the record if nothing is known to be ready */
-uint32_t al_conn_rcv_bytes(struct al_conn *conn);     /* FIONREAD */
-uint32_t al_conn_snd_bytes(struct al_conn *conn);     /* SIOCOUTQ */
-int al_conn_take_error(struct al_conn *conn);         /* SO_ERROR: positive errno, cleared */
+uint32_t al_conn_ready(struct
+		al_conn *conn); /* POLL* bits, from what is known; refreshes the record if nothing is known to be ready */
+uint32_t al_conn_rcv_bytes(struct al_conn *conn); /* FIONREAD */
+uint32_t al_conn_snd_bytes(struct al_conn *conn); /* SIOCOUTQ */
+int al_conn_take_error(struct al_conn *conn);     /* SO_ERROR: positive errno, cleared */
 enum eta_dti_state al_conn_state(struct al_conn *conn);
-void al_conn_addrs(struct al_conn *conn, struct sockaddr_storage *local, struct sockaddr_storage *remote, int family);
+void al_conn_addrs(struct al_conn *conn, struct sockaddr_storage *local,
+		struct sockaddr_storage *remote, int family);
 const struct eta_dti_en *al_conn_record(struct al_conn *conn); /* for TCP_INFO; hostile memory */
 /* Change parameters: edit the returned AL half (line 1), then commit. */
 struct eta_dti_al *al_conn_param(struct al_conn *conn);
@@ -122,7 +125,7 @@ void al_conn_unwatch(struct al_conn *conn);
  * Sleeping: arm, look once more at everything you wait for, then poll the descriptor (readable = woken) together with whatever else, then disarm.
  * al_wait_spin() polls events for as long as spinning pays; true = an event came.
  */
-int al_wait_arm(void);  /* returns the descriptor to poll, or -errno (engine gone) */
+int al_wait_arm(void); /* returns the descriptor to poll, or -errno (engine gone) */
 void al_wait_disarm(void);
 /* How long to sleep at most before disarming and arming again (AL wants to look after its memory); -1 = no limit. Call when armed. */
 int al_wait_timeout_ms(void);

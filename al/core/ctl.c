@@ -112,8 +112,8 @@ static long await_reply(uint16_t type, uint32_t seq, int *fds, uint32_t *fds_n)
 	}
 }
 
-static int call_locked(struct eta_ctl_hdr *hdr, size_t req_len, int req_fd, void *rep, size_t rep_len,
-		int *fds, uint32_t fds_n)
+static int call_locked(struct eta_ctl_hdr *hdr, size_t req_len, int req_fd, void *rep,
+		size_t rep_len, int *fds, uint32_t fds_n)
 {
 	const struct eta_ctl_hdr *answer = (const struct eta_ctl_hdr *)al_root.ctl_buf;
 	int got_fds[ETA_CTL_FDS_MAX];
@@ -148,7 +148,8 @@ static int call_locked(struct eta_ctl_hdr *hdr, size_t req_len, int req_fd, void
 	return 0;
 }
 
-int al_ctl_call(void *req, size_t req_len, int req_fd, void *rep, size_t rep_len, int *fds, uint32_t fds_n)
+int al_ctl_call(void *req, size_t req_len, int req_fd, void *rep, size_t rep_len, int *fds,
+		uint32_t fds_n)
 {
 	int ret;
 

@@ -48,7 +48,8 @@ static void pay_doorbell(struct al_conn *conn)
 	uint32_t ring_at = al_get(&conn->ring_at);
 
 	if (!eta_counter_after(ring_at, al_get(&conn->rcv_head)) &&
-			eta_counter_after(ring_at, al_get(&conn->told_head)) && al_flag(conn, AL_CONN_HELD))
+			eta_counter_after(ring_at, al_get(&conn->told_head)) &&
+			al_flag(conn, AL_CONN_HELD))
 		al_ring_op(conn, ETA_DB_DATA, 0, 0);
 }
 
@@ -123,8 +124,8 @@ bool al_conn_refresh(struct al_conn *conn)
 		break;
 	}
 	return al_get(&conn->rcv_tail) != rcv_tail || al_get(&conn->snd_una) != snd_una ||
-			al_get(&conn->snd_limit) != limit || al_get8(&conn->state) != state ||
-			al_get8(&conn->level) != level;
+	       al_get(&conn->snd_limit) != limit || al_get8(&conn->state) != state ||
+	       al_get8(&conn->level) != level;
 }
 
 /* The conn of another session that we inherited. */
@@ -175,7 +176,8 @@ static inline bool believe_short(struct al_conn *conn, const struct eta_event *e
 			    ev->rcv_tail - rcv_tail > ETA_STREAM_BYTES_MAX ||
 			    ev->snd_una - snd_una > conn->snd_tail - snd_una ||
 			    eta_counter_after(al_get(&conn->ring_at), ev->ring_at) ||
-			    !eta_counter_after(ev->ring_at, rcv_head) || ev->snd_limit > ETA_STREAM_BYTES_MAX))
+			    !eta_counter_after(ev->ring_at, rcv_head) ||
+			    ev->snd_limit > ETA_STREAM_BYTES_MAX))
 		return false;
 	al_put(&conn->snd_una, ev->snd_una);
 	al_put(&conn->snd_limit, ev->snd_limit);
@@ -198,7 +200,8 @@ static inline void dispatch(struct al_ring *ring, const struct eta_event *ev)
 		al_root.on_ready(conn, conn->user, ETA_EV_READ);
 }
 
-static ETA_COLD void dispatch_slow(struct al_ring *ring, struct al_conn *conn, const struct eta_event *ev)
+static ETA_COLD void dispatch_slow(
+		struct al_ring *ring, struct al_conn *conn, const struct eta_event *ev)
 {
 	struct news n;
 

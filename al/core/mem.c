@@ -81,7 +81,9 @@ static uint32_t take(struct al_session *s, uint32_t i)
 
 uint32_t al_chunk_take(struct al_session *s, uint32_t *order)
 {
-	uint32_t top = *order == ETA_CHUNK_ORDER_LARGE ? 2 : *order == ETA_CHUNK_ORDER_MEDIUM ? 1 : 0;
+	uint32_t top = *order == ETA_CHUNK_ORDER_LARGE    ? 2
+		       : *order == ETA_CHUNK_ORDER_MEDIUM ? 1
+							  : 0;
 	uint32_t chunk = take(s, top);
 
 	*order = order_of[top];

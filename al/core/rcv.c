@@ -18,9 +18,9 @@ static bool meta_matches(const struct al_conn *conn, const struct al_cursor *cur
 	const struct eta_chunk_meta *m = cur->meta;
 
 	return eta_load_acquire_u32(&m->dti) == conn->dti_idx &&
-			__atomic_load_n(&m->gen, __ATOMIC_RELAXED) == conn->gen &&
-			eta_load_relaxed_u32(&m->off) == cur->off &&
-			__atomic_load_n(&m->order, __ATOMIC_RELAXED) == cur->order;
+	       __atomic_load_n(&m->gen, __ATOMIC_RELAXED) == conn->gen &&
+	       eta_load_relaxed_u32(&m->off) == cur->off &&
+	       __atomic_load_n(&m->order, __ATOMIC_RELAXED) == cur->order;
 }
 
 /* Point @cur at chunk @chunk by what its meta says. Return 0; -EPROTO no such chunk, or another DTI's. */
@@ -102,7 +102,8 @@ static int cursor_at(struct al_conn *conn, uint32_t pos, uint32_t *end)
 		if (ETA_LIKELY(!eta_counter_after(cur->off, pos) && eta_counter_after(*end, pos)))
 			return 0;
 		eta_fence_load_load();
-		if (next == ETA_CHUNK_NONE || !meta_matches(conn, cur) || cursor_set(conn, cur, next))
+		if (next == ETA_CHUNK_NONE || !meta_matches(conn, cur) ||
+				cursor_set(conn, cur, next))
 			break;
 	}
 	cur->bytes = NULL;
@@ -229,7 +230,8 @@ static ssize_t recv_held(struct al_conn *conn, const struct iovec *iov, int iov_
 	return done;
 }
 
-static ETA_COLD ssize_t recv_shared(struct al_conn *conn, const struct iovec *iov, int iov_n, bool peek)
+static ETA_COLD ssize_t recv_shared(
+		struct al_conn *conn, const struct iovec *iov, int iov_n, bool peek)
 {
 	ssize_t ret = al_record_lock(conn, &conn->al->rcv_lock);
 
@@ -256,7 +258,8 @@ static inline ssize_t recv_short(struct al_conn *conn, const struct iovec *iov)
 	if (ETA_UNLIKELY(!n || n > iov->iov_len || al_get(&conn->flags) & AL_CONN_RCV_SLOW ||
 			    al_get8(&conn->level) & ETA_EV_URGENT))
 		return 0;
-	if (ETA_UNLIKELY((uint64_t)at + n > conn->rcv.len_bytes || !meta_matches(conn, &conn->rcv) ||
+	if (ETA_UNLIKELY((uint64_t)at + n > conn->rcv.len_bytes ||
+			    !meta_matches(conn, &conn->rcv) ||
 			    eta_load_relaxed_u32(&conn->rcv.meta->next) != ETA_CHUNK_NONE))
 		return 0;
 	memcpy(iov->iov_base, conn->rcv.bytes + at, n);
@@ -302,8 +305,8 @@ int al_conn_loan(struct al_conn *conn, struct iovec *iov, int iov_n)
 		if (cursor_at(conn, pos, &end))
 			return (int)broken(conn);
 		part = end - pos < avail ? end - pos : avail;
-		iov[n++] = (struct iovec){
-				.iov_base = conn->rcv.bytes + (pos - conn->rcv.off), .iov_len = part};
+		iov[n++] = (struct iovec){.iov_base = conn->rcv.bytes + (pos - conn->rcv.off),
+				.iov_len = part};
 		pos += part;
 		avail -= part;
 	}
@@ -349,5 +352,6 @@ ssize_t al_conn_recv_urgent(struct al_conn *conn, uint8_t *byte, bool peek)
 bool al_conn_at_mark(struct al_conn *conn)
 {
 	al_conn_refresh(conn);
-	return al_get8(&conn->level) & ETA_EV_URGENT && al_get(&conn->rcv_head) == al_get(&conn->urg) - 1;
+	return al_get8(&conn->level) & ETA_EV_URGENT &&
+	       al_get(&conn->rcv_head) == al_get(&conn->urg) - 1;
 }

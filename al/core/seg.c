@@ -12,14 +12,16 @@
 
 #include "al/core/al.h"
 
-static bool area_ok(const struct eta_seg_geom *g, uint64_t off, uint64_t n, uint64_t size, uint64_t align)
+static bool area_ok(const struct eta_seg_geom *g, uint64_t off, uint64_t n, uint64_t size,
+		uint64_t align)
 {
 	return !n || (off % align == 0 && off <= g->bytes && n <= (g->bytes - off) / size);
 }
 
 static bool geom_ok(const struct eta_seg_geom *g)
 {
-	uint64_t half = g->kind == ETA_SEG_AL ? sizeof(struct eta_dti_al) : sizeof(struct eta_dti_en);
+	uint64_t half = g->kind == ETA_SEG_AL ? sizeof(struct eta_dti_al)
+					      : sizeof(struct eta_dti_en);
 
 	if (g->seg >= ETA_SEGS_MAX || g->core >= ETA_CORES_MAX || !g->bytes || g->bytes >> 40)
 		return false;
@@ -33,7 +35,7 @@ static bool geom_ok(const struct eta_seg_geom *g)
 			!area_ok(g, g->chunk_off, g->chunk_pages, ETA_PAGE_BYTES, ETA_PAGE_BYTES))
 		return false;
 	return g->kind != ETA_SEG_AL ||
-			area_ok(g, g->map_off, (g->chunk_pages + 63) / 64, sizeof(uint64_t), 8);
+	       area_ok(g, g->map_off, (g->chunk_pages + 63) / 64, sizeof(uint64_t), 8);
 }
 
 int al_seg_install(struct al_session *s, const struct eta_seg_geom *geom, int fd)
@@ -108,8 +110,8 @@ static struct al_seg *record_seg(struct al_session *s, uint32_t idx, uint8_t kin
 	return NULL;
 }
 
-int al_seg_record(struct al_session *s, uint32_t idx, struct eta_dti_al **al, const struct eta_dti_en **en,
-		uint8_t *core)
+int al_seg_record(struct al_session *s, uint32_t idx, struct eta_dti_al **al,
+		const struct eta_dti_en **en, uint8_t *core)
 {
 	struct al_seg *a = record_seg(s, idx, ETA_SEG_AL), *e = record_seg(s, idx, ETA_SEG_EN);
 
@@ -130,8 +132,7 @@ int al_seg_record(struct al_session *s, uint32_t idx, struct eta_dti_al **al, co
 
 int al_seg_grow(struct al_session *s, uint8_t what)
 {
-	struct eta_ctl_seg req = {
-			.hdr.type = ETA_CTL_SEG_GROW, .session = s->number, .grow = what};
+	struct eta_ctl_seg req = {.hdr.type = ETA_CTL_SEG_GROW, .session = s->number, .grow = what};
 	struct eta_ctl_seg_reply rep;
 	int fd, ret;
 
@@ -140,7 +141,8 @@ int al_seg_grow(struct al_session *s, uint8_t what)
 	if (!ret)
 		ret = al_seg_install(s, &rep.seg, fd);
 	if (!ret && what == ETA_GROW_DTIS) {
-		if (rep.seg.dti_first < s->conns_n && rep.seg.dti_n <= s->conns_n - rep.seg.dti_first) {
+		if (rep.seg.dti_first < s->conns_n &&
+				rep.seg.dti_n <= s->conns_n - rep.seg.dti_first) {
 			s->fresh = rep.seg.dti_first;
 			s->fresh_end = rep.seg.dti_first + rep.seg.dti_n;
 		} else {

@@ -33,15 +33,17 @@ int al_record_lock(struct al_conn *conn, uint32_t *word)
 	mine = al_root.lock_id;
 	for (uint32_t i = 0;; i++) {
 		seen = 0;
-		if (__atomic_compare_exchange_n(word, &seen, i > LOCK_SPINS ? mine | LOCK_WAITERS : mine, false,
+		if (__atomic_compare_exchange_n(word, &seen,
+				    i > LOCK_SPINS ? mine | LOCK_WAITERS : mine, false,
 				    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 			return 0;
 		if (i < LOCK_SPINS) {
 			eta_pause();
 			continue;
 		}
-		if (!(seen & LOCK_WAITERS) && !__atomic_compare_exchange_n(word, &seen, seen | LOCK_WAITERS,
-						      false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		if (!(seen & LOCK_WAITERS) &&
+				!__atomic_compare_exchange_n(word, &seen, seen | LOCK_WAITERS,
+						false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 			continue;
 		if (sys_futex(word, FUTEX_WAIT, seen | LOCK_WAITERS, &ask) != -ETIMEDOUT)
 			continue;
@@ -79,7 +81,9 @@ static int share_flush(void)
 	al_root.share.hdr.type = ETA_CTL_SHARE;
 	al_root.share.n = n;
 	al_root.share_n = 0;
-	return al_ctl_call(&al_root.share, offsetof(struct eta_ctl_share, item) + n * sizeof(struct eta_ctl_share_item),
+	return al_ctl_call(&al_root.share,
+			offsetof(struct eta_ctl_share, item) +
+					n * sizeof(struct eta_ctl_share_item),
 			-1, &rep, sizeof(rep), NULL, 0);
 }
 
@@ -131,7 +135,8 @@ struct al_conn *al_conn_claim(int shadow_fd)
 	int fds[2], ret;
 
 	errno = ENOENT;
-	if (!al_thread_get() || al_ctl_call(&req, sizeof(req), shadow_fd, &rep, sizeof(rep), fds, 2))
+	if (!al_thread_get() ||
+			al_ctl_call(&req, sizeof(req), shadow_fd, &rep, sizeof(rep), fds, 2))
 		return NULL;
 	al_lock_take(&s->map_lock);
 	ret = al_seg_install(s, &rep.al, fds[0]);
@@ -143,7 +148,8 @@ struct al_conn *al_conn_claim(int shadow_fd)
 	if (ret || ETA_DTI_OWNER(rep.dti) || rep.dti >= s->conns_n)
 		return NULL;
 	conn = &s->conns[rep.dti];
-	if (al_flag(conn, AL_CONN_HELD) || al_seg_record(s, rep.dti, &conn->al, &conn->en, &conn->core))
+	if (al_flag(conn, AL_CONN_HELD) ||
+			al_seg_record(s, rep.dti, &conn->al, &conn->en, &conn->core))
 		return NULL;
 	conn->dti_idx = rep.dti;
 	conn->slot = al_root.own_slot;

@@ -13,7 +13,7 @@
 
 #include "al/core/al.h"
 
-#define MEDIUM_ABOVE 4096u  /* bytes to write now ... */
+#define MEDIUM_ABOVE 4096u /* bytes to write now ... */
 #define LARGE_ABOVE 16384u
 #define MEDIUM_QUEUED 8192u /* ... or not acknowledged yet */
 #define LARGE_QUEUED 32768u
@@ -21,7 +21,7 @@
 static bool meta_is_ours(const struct al_conn *conn, const struct eta_chunk_meta *meta)
 {
 	return eta_load_acquire_u32(&meta->dti) == conn->dti_idx &&
-			__atomic_load_n(&meta->gen, __ATOMIC_RELAXED) == conn->gen;
+	       __atomic_load_n(&meta->gen, __ATOMIC_RELAXED) == conn->gen;
 }
 
 void al_snd_free(struct al_conn *conn, bool drop_idle)
@@ -82,7 +82,8 @@ static uint32_t order_for(const struct al_conn *conn, size_t left)
 
 	if (left > LARGE_ABOVE || queued >= LARGE_QUEUED)
 		return ETA_CHUNK_ORDER_LARGE;
-	return left > MEDIUM_ABOVE || queued >= MEDIUM_QUEUED ? ETA_CHUNK_ORDER_MEDIUM : ETA_CHUNK_ORDER_SMALL;
+	return left > MEDIUM_ABOVE || queued >= MEDIUM_QUEUED ? ETA_CHUNK_ORDER_MEDIUM
+							      : ETA_CHUNK_ORDER_SMALL;
 }
 
 /* Make a chunk for the bytes from snd_tail on. Return 0; -EAGAIN no memory now. */
@@ -164,7 +165,8 @@ static int rederive(struct al_conn *conn)
 		return -EPROTO;
 	conn->snd.bytes = NULL;
 	conn->snd.len_bytes = 0;
-	for (uint32_t steps = 0; chunk != ETA_CHUNK_NONE && steps < ETA_STREAM_CHUNKS_MAX; steps++) {
+	for (uint32_t steps = 0; chunk != ETA_CHUNK_NONE && steps < ETA_STREAM_CHUNKS_MAX;
+			steps++) {
 		struct eta_chunk_meta *meta = al_chunk_meta(s, chunk, ETA_SEG_AL);
 		uint32_t order, off, next;
 		uint8_t *bytes;
@@ -232,7 +234,8 @@ static uint32_t room_for(struct al_conn *conn, size_t want)
 }
 
 /* snd_busy held. */
-static ssize_t send_held(struct al_conn *conn, const struct iovec *iov, int iov_n, uint32_t op, bool urgent)
+static ssize_t send_held(
+		struct al_conn *conn, const struct iovec *iov, int iov_n, uint32_t op, bool urgent)
 {
 	size_t want = 0;
 	uint32_t room, done;
@@ -277,7 +280,8 @@ static ETA_COLD ssize_t send_shared(
 	return ret;
 }
 
-static inline ssize_t send_any(struct al_conn *conn, const struct iovec *iov, int iov_n, uint32_t op, bool urgent)
+static inline ssize_t send_any(
+		struct al_conn *conn, const struct iovec *iov, int iov_n, uint32_t op, bool urgent)
 {
 	ssize_t ret;
 
@@ -304,8 +308,9 @@ static inline ssize_t send_short(struct al_conn *conn, const struct iovec *iov, 
 	uint32_t tail = conn->snd_tail, at = tail - conn->snd.off;
 	size_t len = iov->iov_len;
 
-	if (ETA_UNLIKELY(al_get8(&conn->state) != ETA_DTI_OPEN || al_get(&conn->flags) & AL_CONN_SND_SLOW ||
-			    al_is_gone() || !al_is_single_threaded()))
+	if (ETA_UNLIKELY(al_get8(&conn->state) != ETA_DTI_OPEN ||
+			    al_get(&conn->flags) & AL_CONN_SND_SLOW || al_is_gone() ||
+			    !al_is_single_threaded()))
 		return 0;
 	if (ETA_UNLIKELY(len + at > conn->snd.len_bytes ||
 			    tail - al_get(&conn->snd_una) + len > al_get(&conn->snd_limit)))

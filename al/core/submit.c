@@ -45,11 +45,13 @@ void al_ring_push(struct al_ring *ring, const uint64_t w[4])
 	al_ring_look(ring);
 }
 
-static void push_op(struct al_ring *ring, struct al_conn *conn, uint32_t op, uint32_t arg0, uint32_t arg1)
+static void push_op(struct al_ring *ring, struct al_conn *conn, uint32_t op, uint32_t arg0,
+		uint32_t arg1)
 {
 	uint32_t rcv_head = al_get(&conn->rcv_head);
 	const uint64_t w[4] = {
-			al_dti_number(conn) | (uint64_t)conn->gen << 32 | (uint64_t)(op & 0xffu) << 48,
+			al_dti_number(conn) | (uint64_t)conn->gen << 32 |
+					(uint64_t)(op & 0xffu) << 48,
 			al_pair(conn->snd_tail, rcv_head),
 			al_pair(arg0, arg1),
 	};

@@ -79,9 +79,11 @@ struct al_thread *al_thread_make(void)
 	return t;
 }
 
-static bool ring_geom_ok(const struct eta_ring_geom *g, const struct al_seg *al, const struct al_seg *en)
+static bool ring_geom_ok(
+		const struct eta_ring_geom *g, const struct al_seg *al, const struct al_seg *en)
 {
-	if (!al || !en || al->kind != ETA_SEG_AL || en->kind != ETA_SEG_EN || g->core >= ETA_CORES_MAX)
+	if (!al || !en || al->kind != ETA_SEG_AL || en->kind != ETA_SEG_EN ||
+			g->core >= ETA_CORES_MAX)
 		return false;
 	if (g->doorbell_n < ETA_RING_ENTRIES_MIN || g->doorbell_n > ETA_RING_ENTRIES_MAX ||
 			g->event_n < ETA_RING_ENTRIES_MIN || g->event_n > ETA_RING_ENTRIES_MAX)
@@ -90,10 +92,11 @@ static bool ring_geom_ok(const struct eta_ring_geom *g, const struct al_seg *al,
 		return false;
 	if ((g->doorbell_off | g->event_off | g->doorbell_credit_off | g->event_credit_off) % 32)
 		return false;
-	return g->doorbell_off + (uint64_t)g->doorbell_n * sizeof(struct eta_ring_slot) <= al->bytes &&
-			g->event_off + (uint64_t)g->event_n * sizeof(struct eta_ring_slot) <= en->bytes &&
-			g->doorbell_credit_off + sizeof(struct eta_doorbell_credit) <= en->bytes &&
-			g->event_credit_off + sizeof(struct eta_ring_credit) <= al->bytes;
+	return g->doorbell_off + (uint64_t)g->doorbell_n * sizeof(struct eta_ring_slot) <=
+			       al->bytes &&
+	       g->event_off + (uint64_t)g->event_n * sizeof(struct eta_ring_slot) <= en->bytes &&
+	       g->doorbell_credit_off + sizeof(struct eta_doorbell_credit) <= en->bytes &&
+	       g->event_credit_off + sizeof(struct eta_ring_credit) <= al->bytes;
 }
 
 /* A ring made of what KA says; descriptors are consumed. NULL: nonsense, or no room in our table. */
@@ -111,7 +114,8 @@ struct al_ring *al_ring_install(const struct eta_ring_geom *g, int wake_fd, int 
 	memset(ring, 0, sizeof(*ring));
 	ring->db = (struct eta_ring_producer){
 			.slots = (struct eta_ring_slot *)(al->base + g->doorbell_off),
-			.credit = (const struct eta_ring_credit *)(en->base + g->doorbell_credit_off),
+			.credit = (const struct eta_ring_credit *)(en->base +
+								   g->doorbell_credit_off),
 			.n = g->doorbell_n};
 	ring->ev = (struct eta_ring_consumer){
 			.slots = (const struct eta_ring_slot *)(en->base + g->event_off),
@@ -119,7 +123,9 @@ struct al_ring *al_ring_install(const struct eta_ring_geom *g, int wake_fd, int 
 			.n = g->event_n};
 	ring->credit = (const struct eta_doorbell_credit *)(en->base + g->doorbell_credit_off);
 	ring->page = (const struct eta_core_page *)(al_root.pages +
-			(size_t)(g->core < al_root.cores_n ? g->core : 0) * al_root.pages_stride);
+						    (size_t)(g->core < al_root.cores_n ? g->core
+										       : 0) *
+								    al_root.pages_stride);
 	ring->core = g->core;
 	ring->idx = (uint8_t)al_root.rings_n;
 	ring->number = g->ring;

@@ -72,7 +72,8 @@ static ETA_COLD int epoll_make(struct al_thread *t)
 			return fd;
 	}
 	if (t->waiter.event_fd < 0) {
-		fd = al_fd_keep(sys_eventfd2(0, 04000 | 02000000), &t->waiter.event_fd); /* NONBLOCK, CLOEXEC */
+		fd = al_fd_keep(sys_eventfd2(0, 04000 | 02000000),
+				&t->waiter.event_fd); /* NONBLOCK, CLOEXEC */
 		if (fd < 0)
 			return fd;
 		epoll_add(t, t->waiter.event_fd, TAG_EVENTFD);
@@ -152,7 +153,8 @@ static void rings_rearm(struct al_thread *t)
 
 static bool sweep_is_due(void)
 {
-	return al_root.sweep_list.n && al_tsc() - al_root.swept_tsc > al_root.tsc_hz / 1000 * SWEEP_MS;
+	return al_root.sweep_list.n &&
+	       al_tsc() - al_root.swept_tsc > al_root.tsc_hz / 1000 * SWEEP_MS;
 }
 
 int al_wait_arm(void)

@@ -60,7 +60,8 @@ static ETA_COLD uint32_t what_slow(struct al_conn *conn, uint32_t flags)
 
 static inline uint32_t what_of(struct al_conn *conn, uint32_t flags)
 {
-	if (ETA_LIKELY(flags == ETA_EV_READ && !al_get8(&conn->level) && !al_flag(conn, AL_CONN_OPENING)))
+	if (ETA_LIKELY(flags == ETA_EV_READ && !al_get8(&conn->level) &&
+			    !al_flag(conn, AL_CONN_OPENING)))
 		return ETA_READABLE;
 	return what_slow(conn, flags);
 }
@@ -153,7 +154,8 @@ static int shadow(const struct sockaddr *addr, socklen_t len)
 	const int one = 1;
 	int fd, ret;
 
-	if (len < sizeof(addr->sa_family) || (addr->sa_family != AF_INET && addr->sa_family != AF_INET6))
+	if (len < sizeof(addr->sa_family) ||
+			(addr->sa_family != AF_INET && addr->sa_family != AF_INET6))
 		return -EAFNOSUPPORT;
 	fd = sys_socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
 	if (fd < 0)
@@ -184,7 +186,8 @@ static struct al_conn *open_with(uint64_t cookie, int *err)
 	return conn;
 }
 
-int eta_listen(const struct sockaddr *local, socklen_t len, int backlog, uint64_t cookie, eta_conn_t *listener)
+int eta_listen(const struct sockaddr *local, socklen_t len, int backlog, uint64_t cookie,
+		eta_conn_t *listener)
 {
 	struct al_conn *conn;
 	int fd, ret;
@@ -223,8 +226,8 @@ int eta_accept(eta_conn_t listener, eta_conn_t *out)
 	return 0;
 }
 
-int eta_connect(const struct sockaddr *remote, socklen_t remote_len, const struct sockaddr *local, socklen_t local_len, uint64_t cookie,
-		eta_conn_t *out)
+int eta_connect(const struct sockaddr *remote, socklen_t remote_len, const struct sockaddr *local,
+		socklen_t local_len, uint64_t cookie, eta_conn_t *out)
 {
 	struct al_conn *conn;
 	int fd = -1, ret;
@@ -254,7 +257,8 @@ ssize_t eta_sendv(eta_conn_t handle, const struct iovec *iov, int iov_n, unsigne
 {
 	struct al_conn *conn = native_conn(handle);
 
-	return ETA_LIKELY(conn != NULL) ? al_conn_send(conn, iov, iov_n, (flags & ETA_MORE) != 0) : -EBADF;
+	return ETA_LIKELY(conn != NULL) ? al_conn_send(conn, iov, iov_n, (flags & ETA_MORE) != 0)
+					: -EBADF;
 }
 
 ssize_t eta_send(eta_conn_t handle, const void *bytes, size_t len, unsigned int flags)
@@ -262,7 +266,8 @@ ssize_t eta_send(eta_conn_t handle, const void *bytes, size_t len, unsigned int 
 	const struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = len};
 	struct al_conn *conn = native_conn(handle);
 
-	return ETA_LIKELY(conn != NULL) ? al_conn_send(conn, &iov, 1, (flags & ETA_MORE) != 0) : -EBADF;
+	return ETA_LIKELY(conn != NULL) ? al_conn_send(conn, &iov, 1, (flags & ETA_MORE) != 0)
+					: -EBADF;
 }
 
 ssize_t eta_recv(eta_conn_t handle, void *bytes, size_t len, unsigned int flags)
@@ -270,7 +275,8 @@ ssize_t eta_recv(eta_conn_t handle, void *bytes, size_t len, unsigned int flags)
 	const struct iovec iov = {.iov_base = bytes, .iov_len = len};
 	struct al_conn *conn = native_conn(handle);
 
-	return ETA_LIKELY(conn != NULL) ? al_conn_recv(conn, &iov, 1, (flags & ETA_PEEK) != 0) : -EBADF;
+	return ETA_LIKELY(conn != NULL) ? al_conn_recv(conn, &iov, 1, (flags & ETA_PEEK) != 0)
+					: -EBADF;
 }
 
 int eta_recv_loan(eta_conn_t handle, struct iovec *iov, int iov_n)

@@ -16,7 +16,8 @@ static inline struct al_conn *native_conn(eta_conn_t handle)
 	if (ETA_UNLIKELY(idx >= al_root.own_conns_n || slot != al_root.own_slot))
 		return NULL;
 	conn = &al_root.own_conns[idx];
-	return ETA_LIKELY(conn->serial == handle >> 32 && al_flag(conn, AL_CONN_HELD)) ? conn : NULL;
+	return ETA_LIKELY(conn->serial == handle >> 32 && al_flag(conn, AL_CONN_HELD)) ? conn
+										       : NULL;
 }
 
 #endif

@@ -406,7 +406,7 @@ static int measure(const struct options *o, const char *self)
 	if (!o->gate)
 		return 0;
 	return rate < GATE_RATE || round_ns > GATE_ROUND_NS || al / 2 > GATE_INSTRUCTIONS ||
-			en / 2 > GATE_INSTRUCTIONS || (o->count && (al < 0 || en < 0));
+	       en / 2 > GATE_INSTRUCTIONS || (o->count && (al < 0 || en < 0));
 }
 
 int main(int argc, char **argv)
@@ -427,7 +427,8 @@ int main(int argc, char **argv)
 		else if (!strcmp(argv[i], "--repeat") && val && ++i)
 			o.repeat = (int)strtol(val, NULL, 10);
 		else if (!strcmp(argv[i], "--cpus") && val && ++i) {
-			if (sscanf(val, "%d,%d", &o.cpu[0], &o.cpu[1]) != 2) /* NOLINT(cert-err34-c) */
+			if (sscanf(val, "%d,%d", &o.cpu[0], &o.cpu[1]) !=
+					2) /* NOLINT(cert-err34-c) */
 				return usage();
 		} else
 			return usage();

@@ -75,8 +75,10 @@ int io_poll(struct io_event *ev, int n, int timeout_ms)
 		ev[i].cookie = (uint32_t)done[i].cookie;
 		ev[i].error = done[i].status;
 		ev[i].what = (what & (ETA_READABLE | ETA_EOF) ? IO_READABLE : 0) |
-				(what & ETA_WRITABLE ? IO_WRITABLE : 0) | (what & ETA_ACCEPTED ? IO_ACCEPTED : 0) |
-				(what & ETA_CONNECTED ? IO_CONNECTED : 0) | (what & ETA_CLOSED ? IO_CLOSED : 0);
+			     (what & ETA_WRITABLE ? IO_WRITABLE : 0) |
+			     (what & ETA_ACCEPTED ? IO_ACCEPTED : 0) |
+			     (what & ETA_CONNECTED ? IO_CONNECTED : 0) |
+			     (what & ETA_CLOSED ? IO_CLOSED : 0);
 		if (what & ETA_ACCEPTED)
 			eta_set(done[i].conn, ETA_SET_NODELAY, 1);
 	}

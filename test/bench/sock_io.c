@@ -176,7 +176,8 @@ int io_poll(struct io_event *ev, int n, int timeout_ms)
 				continue;
 			ev[out] = (struct io_event){.conn = (uint64_t)fd, .what = IO_ACCEPTED};
 		} else {
-			ev[out] = (struct io_event){.conn = (uint64_t)fd, .cookie = table[fd].cookie};
+			ev[out] = (struct io_event){
+					.conn = (uint64_t)fd, .cookie = table[fd].cookie};
 			ev[out].what = translate(fd, got[i].events, &ev[out].error);
 		}
 		out++;

@@ -27,12 +27,19 @@
 #define PERIOD 65521u /* prime: patterns of offsets do not repeat with buffers or windows */
 #define READ_BYTES 65536u
 #define EVENTS 64
-#define HELLO_BYTES 8u /* first bytes of a connection from its client: its number, so that the server knows the pattern */
+#define HELLO_BYTES \
+	8u /* first bytes of a connection from its client: its number, so that the server knows the pattern */
 #define BUCKETS 4096u
 #define MSG_MAX 16384u
 #define GIVE_UP_S 10.0 /* no progress for so long: failed */
 
-enum mode { MODE_RR, MODE_STREAM, MODE_CRR, MODE_IDLE, MODE_N };
+enum mode {
+	MODE_RR,
+	MODE_STREAM,
+	MODE_CRR,
+	MODE_IDLE,
+	MODE_N
+};
 static const char *const mode_name[MODE_N] = {"rr", "stream", "crr", "idle"};
 
 struct options {
@@ -50,7 +57,7 @@ struct options {
 /* One end of a connection. */
 struct end {
 	uint64_t conn;
-	uint64_t tx, rx; /* stream offsets */
+	uint64_t tx, rx;  /* stream offsets */
 	uint64_t tx_goal; /* send up to here */
 	double since;     /* when the request under way was sent */
 	uint32_t id;      /* pattern of the connection */
@@ -215,7 +222,8 @@ static bool client_open(struct worker *w)
 	e->id = w->next_id++;
 	if (w->o->mode == MODE_CRR)
 		e->since = now_s();
-	ret = io_connect((const struct sockaddr *)&w->o->addr, w->o->addr_len, (uint32_t)(e - w->ends), &e->conn);
+	ret = io_connect((const struct sockaddr *)&w->o->addr, w->o->addr_len,
+			(uint32_t)(e - w->ends), &e->conn);
 	if (ret) {
 		e->used = false;
 		w->failed++;
@@ -378,18 +386,19 @@ static double client_run(struct worker *w)
 
 	w->progress = start;
 	while (!ret) {
-		while (w->open_n < w->o->conns && w->opening_n < 64 && !client_is_done(w, start, now) &&
-				client_open(w))
+		while (w->open_n < w->o->conns && w->opening_n < 64 &&
+				!client_is_done(w, start, now) && client_open(w))
 			;
 		ret = turn(w);
 		now = now_s();
 		if (stuck(w, now) || (w->failed > w->o->conns + 16)) {
-			fprintf(stderr, "no progress: %u open, %u opening, %llu failed\n", w->open_n, w->opening_n,
-					(unsigned long long)w->failed);
+			fprintf(stderr, "no progress: %u open, %u opening, %llu failed\n",
+					w->open_n, w->opening_n, (unsigned long long)w->failed);
 			return -1;
 		}
 		/* The clock starts when all connections are there. */
-		if (!warm && (w->o->mode == MODE_CRR || (w->open_n == w->o->conns && !w->opening_n))) {
+		if (!warm && (w->o->mode == MODE_CRR ||
+					     (w->open_n == w->o->conns && !w->opening_n))) {
 			warm = start = now;
 			if (w->o->mode == MODE_IDLE)
 				continue;
@@ -467,7 +476,8 @@ static long available_kib(void)
 	return kib;
 }
 
-static void report(const struct options *o, const struct worker *c, const struct worker *s, double seconds, long rss_kib, long free_kib)
+static void report(const struct options *o, const struct worker *c, const struct worker *s,
+		double seconds, long rss_kib, long free_kib)
 {
 	const struct worker *server = s ? s : c;
 	uint64_t bad = c->bad + (s ? s->bad : 0), failed = c->failed + (s ? s->failed : 0);
@@ -477,13 +487,14 @@ static void report(const struct options *o, const struct worker *c, const struct
 	if (o->mode == MODE_STREAM)
 		printf("\"gbit_per_s\": %.3f, ", (double)server->bytes * 8e-9 / seconds);
 	else if (o->mode == MODE_IDLE)
-		printf("\"rss_bytes_per_conn\": %ld, \"machine_bytes_per_conn\": %ld, ", rss_kib * 1024 / (long)o->conns,
-				free_kib * 1024 / (long)o->conns);
+		printf("\"rss_bytes_per_conn\": %ld, \"machine_bytes_per_conn\": %ld, ",
+				rss_kib * 1024 / (long)o->conns, free_kib * 1024 / (long)o->conns);
 	else
 		printf("\"per_s\": %.0f, \"p50_us\": %.2f, \"p99_us\": %.2f, \"p999_us\": %.2f, ",
 				(double)c->done / seconds, hist_at_us(c, 0.5), hist_at_us(c, 0.99),
 				hist_at_us(c, 0.999));
-	printf("\"bad\": %llu, \"failed\": %llu}\n", (unsigned long long)bad, (unsigned long long)failed);
+	printf("\"bad\": %llu, \"failed\": %llu}\n", (unsigned long long)bad,
+			(unsigned long long)failed);
 }
 
 static void settle(struct worker *w, double seconds)
@@ -594,7 +605,12 @@ static bool role_parse(struct options *o, const char *text)
 
 int main(int argc, char **argv)
 {
-	struct options o = {.serve = true, .connect = true, .threads = 1, .conns = 1, .msg_bytes = 64, .seconds = 1};
+	struct options o = {.serve = true,
+			.connect = true,
+			.threads = 1,
+			.conns = 1,
+			.msg_bytes = 64,
+			.seconds = 1};
 	const char *addr = "127.0.0.1";
 	uint16_t port = 7777;
 
@@ -608,7 +624,8 @@ int main(int argc, char **argv)
 		if (!val)
 			return usage(argv[0]);
 		i++;
-		if (!strcmp(name, "--mode") ? !mode_parse(&o, val) : !strcmp(name, "--role") && !role_parse(&o, val))
+		if (!strcmp(name, "--mode") ? !mode_parse(&o, val)
+					    : !strcmp(name, "--role") && !role_parse(&o, val))
 			return usage(argv[0]);
 		if (!strcmp(name, "--mode") || !strcmp(name, "--role"))
 			continue;
@@ -631,8 +648,9 @@ int main(int argc, char **argv)
 		else
 			return usage(argv[0]);
 	}
-	if (!o.conns || o.conns > 1000000 || !o.msg_bytes || o.msg_bytes > MSG_MAX || o.seconds <= 0 || o.seconds > 3600 ||
-			o.threads < 1 || o.threads > 2 || !port || !addr_parse(&o, addr, port))
+	if (!o.conns || o.conns > 1000000 || !o.msg_bytes || o.msg_bytes > MSG_MAX ||
+			o.seconds <= 0 || o.seconds > 3600 || o.threads < 1 || o.threads > 2 ||
+			!port || !addr_parse(&o, addr, port))
 		return usage(argv[0]);
 	for (uint32_t i = 0; i < sizeof(pattern); i++)
 		pattern[i] = (uint8_t)((i % PERIOD) * 2654435761u >> 13);

@@ -38,18 +38,19 @@ typedef uint64_t eta_conn_t;
 #define ETA_CONN_NONE ((eta_conn_t)0)
 
 /* eta_completion.what, several may come in one */
-#define ETA_READABLE 0x01u  /* bytes have arrived */
-#define ETA_WRITABLE 0x02u  /* there is room again, after eta_send() returned -EAGAIN or less than all */
+#define ETA_READABLE 0x01u /* bytes have arrived */
+#define ETA_WRITABLE \
+	0x02u /* there is room again, after eta_send() returned -EAGAIN or less than all */
 #define ETA_ACCEPTED 0x04u  /* conn is a new connection of @listener */
 #define ETA_CONNECTED 0x08u /* eta_connect() has succeeded */
-#define ETA_EOF 0x10u       /* the peer has sent its last byte; there may be some to read before it */
-#define ETA_CLOSED 0x20u    /* the connection is gone: status. eta_close() is still owed */
-#define ETA_URGENT 0x40u    /* the peer's urgent pointer moved */
+#define ETA_EOF 0x10u    /* the peer has sent its last byte; there may be some to read before it */
+#define ETA_CLOSED 0x20u /* the connection is gone: status. eta_close() is still owed */
+#define ETA_URGENT 0x40u /* the peer's urgent pointer moved */
 
 struct eta_completion {
 	eta_conn_t conn;
 	eta_conn_t listener; /* ETA_ACCEPTED */
-	uint64_t cookie;     /* of @conn; for ETA_ACCEPTED that of the listener, which @conn has from then on */
+	uint64_t cookie; /* of @conn; for ETA_ACCEPTED that of the listener, which @conn has from then on */
 	uint32_t what;
 	int32_t status; /* ETA_CLOSED: 0 or a negative errno */
 };
@@ -86,7 +87,8 @@ ETA_API int eta_alive(void);
  * Return: 0 and *@listener; -EACCES, -EADDRINUSE, -EADDRNOTAVAIL as bind(2); -EAFNOSUPPORT not an address of a port that ETA serves; -ENOTCONN
  *         not attached; -ENOBUFS quota.
  */
-ETA_API int eta_listen(const struct sockaddr *local, socklen_t len, int backlog, uint64_t cookie, eta_conn_t *listener);
+ETA_API int eta_listen(const struct sockaddr *local, socklen_t len, int backlog, uint64_t cookie,
+		eta_conn_t *listener);
 
 /**
  * eta_accept() - Take a connection that waits, without a completion.
@@ -102,7 +104,8 @@ ETA_API int eta_accept(eta_conn_t listener, eta_conn_t *conn);
  * Return: 0 and *@conn, its completion ETA_CONNECTED or ETA_CLOSED will come (status -EAFNOSUPPORT: the route is on no port of ETA); -EAFNOSUPPORT
  *         an address that ETA does not carry; -EADDRINUSE and its like for @local; -ENOTCONN not attached; -ENOBUFS.
  */
-ETA_API int eta_connect(const struct sockaddr *remote, socklen_t remote_len, const struct sockaddr *local, socklen_t local_len, uint64_t cookie,
+ETA_API int eta_connect(const struct sockaddr *remote, socklen_t remote_len,
+		const struct sockaddr *local, socklen_t local_len, uint64_t cookie,
 		eta_conn_t *conn);
 
 /* ---- bytes ---- */
@@ -181,7 +184,8 @@ ETA_API int eta_set_cookie(eta_conn_t conn, uint64_t cookie);
 /* ---- settings and facts ---- */
 
 enum eta_setting {
-	ETA_SET_NODELAY = 1,     /* 0, 1: send short segments at once. 1 unless set: ETA_MORE says better what belongs together */
+	ETA_SET_NODELAY =
+			1, /* 0, 1: send short segments at once. 1 unless set: ETA_MORE says better what belongs together */
 	ETA_SET_CORK,            /* 0, 1 */
 	ETA_SET_KEEPALIVE,       /* 0 = off, else idle time in s before the first probe */
 	ETA_SET_RCVBUF,          /* bytes, 0 = automatic */
@@ -204,7 +208,7 @@ enum eta_state {
 struct eta_info {
 	size_t size; /* sizeof(struct eta_info), set by the caller: later versions append */
 	enum eta_state state;
-	int error; /* negative errno, why closed */
+	int error;                             /* negative errno, why closed */
 	struct sockaddr_storage local, remote; /* AF_INET for IPv4, mapped or not */
 	uint64_t cookie;
 	uint64_t tx_bytes, rx_bytes;

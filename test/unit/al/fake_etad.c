@@ -76,10 +76,12 @@ static void ring_make(struct fake *f)
 	must(pipe2(fds, O_CLOEXEC | O_NONBLOCK) == 0, "pipe");
 	f->wake_rd[r] = fds[0];
 	f->wake_wr[r] = fds[1];
-	f->db[r] = (struct eta_ring_consumer){.slots = (struct eta_ring_slot *)(f->al + g.doorbell_off),
+	f->db[r] = (struct eta_ring_consumer){
+			.slots = (struct eta_ring_slot *)(f->al + g.doorbell_off),
 			.credit = (struct eta_ring_credit *)(f->en + g.doorbell_credit_off),
 			.n = FAKE_RING_N};
-	f->ev[r] = (struct eta_ring_producer){.slots = (struct eta_ring_slot *)(f->en + g.event_off),
+	f->ev[r] = (struct eta_ring_producer){
+			.slots = (struct eta_ring_slot *)(f->en + g.event_off),
 			.credit = (struct eta_ring_credit *)(f->al + g.event_credit_off),
 			.n = FAKE_RING_N};
 	((struct eta_doorbell_credit *)(f->en + g.doorbell_credit_off))->polled = 1;
@@ -111,7 +113,8 @@ static void answer(int fd, void *msg, size_t len, const int *fds, uint32_t fds_n
 
 static void on_attach(struct fake *f, int fd, const struct eta_ctl_hdr *hdr)
 {
-	struct eta_ctl_attach_reply r = {.hdr = *hdr, .abi = ETA_ABI_VERSION, .cores_n = 1, .page_bytes = 4096};
+	struct eta_ctl_attach_reply r = {
+			.hdr = *hdr, .abi = ETA_ABI_VERSION, .cores_n = 1, .page_bytes = 4096};
 	int fds[5] = {f->al_fd, f->en_fd, f->page_fd, f->kick_fd, 0};
 
 	/* A second session (a forked child's) shares the segments here: it is judged by messages and owner numbers alone. */
@@ -193,7 +196,10 @@ static bool serve(struct fake *f, int fd, struct pollfd *clients)
 		char room[CMSG_SPACE(sizeof(int))];
 	} ctl;
 	struct iovec iov = {.iov_base = buf, .iov_len = sizeof(buf)};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &ctl, .msg_controllen = sizeof(ctl)};
+	struct msghdr m = {.msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = &ctl,
+			.msg_controllen = sizeof(ctl)};
 	struct cmsghdr *c;
 	int passed;
 
@@ -215,8 +221,10 @@ static bool serve(struct fake *f, int fd, struct pollfd *clients)
 		break;
 	case ETA_CTL_PING:
 		f->ping_n++;
-		refuse(fd, hdr, ((const struct eta_ctl_ping *)buf)->lock_id == f->dead_lock_id ? ETA_STATUS_NOT_FOUND
-											      : ETA_STATUS_OK);
+		refuse(fd, hdr,
+				((const struct eta_ctl_ping *)buf)->lock_id == f->dead_lock_id
+						? ETA_STATUS_NOT_FOUND
+						: ETA_STATUS_OK);
 		break;
 	default: refuse(fd, hdr, ETA_STATUS_QUOTA);
 	}
@@ -307,12 +315,17 @@ static void record_write(struct fake *f, uint32_t dti, uint8_t status)
 	en->snd_limit = FAKE_WINDOW;
 	eta_store_release_u32(&en->rcv_tail, c->rcv_tail);
 	eta_store_release_u32(&en->snd_una, c->snd_una);
-	eta_store_release_u32((uint32_t *)(void *)&en->gen, ETA_DTI_WORD_MAKE(c->gen, c->state, status));
+	eta_store_release_u32(
+			(uint32_t *)(void *)&en->gen, ETA_DTI_WORD_MAKE(c->gen, c->state, status));
 }
 
 static void ctx_open(struct fake *f, uint32_t dti, uint16_t gen, uint8_t state, int ring)
 {
-	f->ctx[dti] = (struct fake_ctx){.gen = gen, .state = state, .peer = -1, .ring = ring, .rcv_last = ETA_CHUNK_NONE};
+	f->ctx[dti] = (struct fake_ctx){.gen = gen,
+			.state = state,
+			.peer = -1,
+			.ring = ring,
+			.rcv_last = ETA_CHUNK_NONE};
 	memset(&f->dti_en[dti], 0, offsetof(struct eta_dti_en, gen));
 	f->dti_en[dti].flags = 0;
 	f->dti_en[dti].chunk = ETA_CHUNK_NONE;
@@ -447,12 +460,14 @@ static uint8_t *place(struct fake *f, uint32_t dti, uint32_t *n)
 		if (c->rcv_last == ETA_CHUNK_NONE)
 			eta_store_release_u32(&en->chunk, ETA_CHUNK_MAKE(1, page));
 		else
-			eta_store_release_u32(&f->en_meta[ETA_CHUNK_PAGE(c->rcv_last)].next, ETA_CHUNK_MAKE(1, page));
+			eta_store_release_u32(&f->en_meta[ETA_CHUNK_PAGE(c->rcv_last)].next,
+					ETA_CHUNK_MAKE(1, page));
 		c->rcv_last = ETA_CHUNK_MAKE(1, page);
 		c->rcv_last_off = c->rcv_tail;
 	}
 	*n = ETA_PAGE_BYTES - (c->rcv_tail - c->rcv_last_off);
-	return f->en_chunks + (size_t)ETA_CHUNK_PAGE(c->rcv_last) * ETA_PAGE_BYTES + (c->rcv_tail - c->rcv_last_off);
+	return f->en_chunks + (size_t)ETA_CHUNK_PAGE(c->rcv_last) * ETA_PAGE_BYTES +
+	       (c->rcv_tail - c->rcv_last_off);
 }
 
 /* Free receive chunks that AL is done with; @idle: the last one too when all was read. */
@@ -613,7 +628,9 @@ struct fake *fake_start(uint32_t chunk_pages)
 	snprintf(f->path, sizeof(f->path), "%s/sock", f->dir);
 	memcpy(un.sun_path, f->path, strlen(f->path) + 1);
 	f->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	must(bind(f->listen_fd, (const struct sockaddr *)&un, sizeof(un)) == 0 && listen(f->listen_fd, 4) == 0, "bind");
+	must(bind(f->listen_fd, (const struct sockaddr *)&un, sizeof(un)) == 0 &&
+					listen(f->listen_fd, 4) == 0,
+			"bind");
 	f->ka_on = true;
 	must(pthread_create(&f->ka, NULL, ka_thread, f) == 0, "thread");
 	fake_turn(f);

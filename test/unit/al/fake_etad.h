@@ -28,7 +28,7 @@ struct fake_ctx {
 	uint8_t state;
 	bool is_shut, fin_told, is_closing, want_write, is_owed, stall;
 	uint32_t owed_flags;
-	int peer;              /* DTI, -1 none */
+	int peer; /* DTI, -1 none */
 	uint32_t snd_tail, snd_una;
 	uint32_t rcv_tail, rcv_last, rcv_last_off;
 	int ring;              /* subscriber, -1 none */
@@ -56,9 +56,9 @@ struct fake {
 	struct fake_ctx ctx[FAKE_DTIS];
 	int master, child_next, child_end, children[FAKE_DTIS], children_n;
 	uint32_t free_pages[1024], free_n;
-	uint32_t credit_hold;   /* doorbells are left in the rings */
+	uint32_t credit_hold; /* doorbells are left in the rings */
 	uint32_t db_bad, events_n, wakes_n, share_n, ping_n;
-	uint32_t dead_lock_id;  /* PING of this one: NOT_FOUND */
+	uint32_t dead_lock_id; /* PING of this one: NOT_FOUND */
 	uint32_t session_next;
 	uint32_t segs_grown;
 	uint32_t next_lock_id;

@@ -49,10 +49,13 @@ static void listen_up(void)
 
 static void dial(struct al_conn *conn)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x0a000001), .sin_port = htons(80)};
+	struct sockaddr_in to = {.sin_family = AF_INET,
+			.sin_addr.s_addr = htonl(0x0a000001),
+			.sin_port = htons(80)};
 
 	ck_assert_ptr_nonnull(conn);
-	ck_assert_int_eq(al_conn_connect_start(conn, (const struct sockaddr *)&to, sizeof(to), -1), 0);
+	ck_assert_int_eq(al_conn_connect_start(conn, (const struct sockaddr *)&to, sizeof(to), -1),
+			0);
 }
 
 static void pair_up(struct al_conn **client, struct al_conn **server)
@@ -86,7 +89,8 @@ static void *release_later(void *arg)
 {
 	(void)arg;
 	/* Until the ring is full and its producer waits. */
-	while (__atomic_load_n(&al_root.ring[0].db.tail, __ATOMIC_ACQUIRE) - f->db[0].head < FAKE_RING_N)
+	while (__atomic_load_n(&al_root.ring[0].db.tail, __ATOMIC_ACQUIRE) - f->db[0].head <
+			FAKE_RING_N)
 		sched_yield();
 	__atomic_store_n(&f->credit_hold, 0, __ATOMIC_RELEASE);
 	for (int i = 0; i < 1000 && f->db_bad < FAKE_RING_N + 10; i++) {
@@ -114,7 +118,8 @@ END_TEST
 START_TEST(al_ring_push__kicks_who_does_not_look)
 {
 	struct al_thread *t = al_thread_get();
-	struct eta_doorbell_credit *credit = (struct eta_doorbell_credit *)(uintptr_t)t->ring[0]->credit;
+	struct eta_doorbell_credit *credit =
+			(struct eta_doorbell_credit *)(uintptr_t)t->ring[0]->credit;
 	struct eta_doorbell_credit *theirs = (struct eta_doorbell_credit *)(void *)f->db[0].credit;
 	const uint64_t w[4] = {0xfffff0};
 	uint64_t kicks = 0;
@@ -145,8 +150,9 @@ static uint32_t collisions;
 static void mark(uint32_t chunk, uint32_t order, uint8_t from, uint8_t to)
 {
 	for (uint32_t p = 0; p < 1u << order; p++)
-		if (!__atomic_compare_exchange_n(&owner_of[ETA_CHUNK_PAGE(chunk) + p], &(uint8_t){from}, to, false,
-				    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		if (!__atomic_compare_exchange_n(&owner_of[ETA_CHUNK_PAGE(chunk) + p],
+				    &(uint8_t){from}, to, false, __ATOMIC_SEQ_CST,
+				    __ATOMIC_SEQ_CST))
 			__atomic_add_fetch(&collisions, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -209,7 +215,8 @@ START_TEST(al_chunk_take__falls_back_to_smaller)
 	order = ETA_CHUNK_ORDER_LARGE;
 	al_chunk_give(s, ETA_CHUNK_MAKE(0, 0), ETA_CHUNK_ORDER_LARGE);
 	al_cache_flush(al_self);
-	al_root.session[al_root.own_slot].seg[0].map[0] |= 2; /* page 1 is somebody's: no large run is left */
+	al_root.session[al_root.own_slot].seg[0].map[0] |=
+			2; /* page 1 is somebody's: no large run is left */
 	ck_assert_uint_eq(al_chunk_take(s, &order), ETA_CHUNK_MAKE(0, 4));
 	ck_assert_uint_eq(order, ETA_CHUNK_ORDER_MEDIUM);
 }
@@ -321,7 +328,8 @@ START_TEST(al_wake_thread__no_wake_is_lost)
 		f->page->heartbeat_tsc = __builtin_ia32_rdtsc();
 		pfd.fd = al_wait_arm();
 		ck_assert_int_ge(pfd.fd, 0);
-		if (__atomic_load_n(&poke_told, __ATOMIC_ACQUIRE) == seen && poll(&pfd, 1, 5000) != 1)
+		if (__atomic_load_n(&poke_told, __ATOMIC_ACQUIRE) == seen &&
+				poll(&pfd, 1, 5000) != 1)
 			ck_abort_msg("lost poke after %u", seen);
 		al_wait_disarm();
 		seen = __atomic_load_n(&poke_told, __ATOMIC_ACQUIRE);

@@ -36,13 +36,16 @@ static void listen_up(void)
 {
 	struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 
-	ck_assert_int_eq(eta_listen((const struct sockaddr *)&any, sizeof(any), 16, 7, &listener), 0);
+	ck_assert_int_eq(eta_listen((const struct sockaddr *)&any, sizeof(any), 16, 7, &listener),
+			0);
 	fake_turn(f);
 }
 
 static int dial(eta_conn_t *conn, uint64_t cookie)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x0a000001), .sin_port = htons(80)};
+	struct sockaddr_in to = {.sin_family = AF_INET,
+			.sin_addr.s_addr = htonl(0x0a000001),
+			.sin_port = htons(80)};
 
 	return eta_connect((const struct sockaddr *)&to, sizeof(to), NULL, 0, cookie, conn);
 }
@@ -246,8 +249,12 @@ START_TEST(eta_close__generation_reuse)
 		if (i == 0) {
 			old = c;
 			idx = (uint32_t)(c & 0xffffffu) - 1;
-			stale = (struct eta_event){.dti = idx, .gen = f->ctx[idx].gen, .flags = ETA_EV_READ | ETA_EV_CLOSED,
-					.rcv_tail = 100, .state = ETA_DTI_CLOSED, .status = ETA_STATUS_RESET};
+			stale = (struct eta_event){.dti = idx,
+					.gen = f->ctx[idx].gen,
+					.flags = ETA_EV_READ | ETA_EV_CLOSED,
+					.rcv_tail = 100,
+					.state = ETA_DTI_CLOSED,
+					.status = ETA_STATUS_RESET};
 		}
 		ck_assert_int_eq(eta_send(c, "12345678", 8, 0), 8);
 		fake_turn(f);
@@ -286,8 +293,14 @@ START_TEST(event__counters_outside_the_window)
 	idx = (uint32_t)(s & 0xffffffu) - 1;
 	ck_assert_int_eq(eta_send(c, "abc", 3, 0), 3);
 	fake_turn(f);
-	lie = (struct eta_event){.dti = idx, .gen = f->ctx[idx].gen, .flags = ETA_EV_READ, .rcv_tail = 0x40000000,
-			.snd_una = 0x40000000, .ring_at = 1u << 20, .state = ETA_DTI_OPEN, .snd_limit = UINT32_MAX};
+	lie = (struct eta_event){.dti = idx,
+			.gen = f->ctx[idx].gen,
+			.flags = ETA_EV_READ,
+			.rcv_tail = 0x40000000,
+			.snd_una = 0x40000000,
+			.ring_at = 1u << 20,
+			.state = ETA_DTI_OPEN,
+			.snd_limit = UINT32_MAX};
 	ck_assert(fake_push(f, 0, &lie));
 	(void)eta_poll(done, 4);
 	ck_assert_int_eq(eta_recv(s, buf, sizeof(buf), 0), 3);
@@ -324,12 +337,15 @@ START_TEST(eta_recv__hostile_chunks)
 	good = *m;
 	switch (_i) {
 	case 0: en->chunk = ETA_CHUNK_NONE; break;
-	case 1: en->chunk = ETA_CHUNK_MAKE(9, 0); break;        /* no such segment */
-	case 2: en->chunk = ETA_CHUNK_MAKE(1, 0xfffff); break;  /* no such page */
-	case 3: en->chunk = ETA_CHUNK_MAKE(0, 0); break;        /* the other kind of segment */
+	case 1: en->chunk = ETA_CHUNK_MAKE(9, 0); break;       /* no such segment */
+	case 2: en->chunk = ETA_CHUNK_MAKE(1, 0xfffff); break; /* no such page */
+	case 3: en->chunk = ETA_CHUNK_MAKE(0, 0); break;       /* the other kind of segment */
 	case 4: m->order = 77; break;
-	case 5: m->order = ETA_CHUNK_ORDER_LARGE; m->next = m->next | 1; break;
-	case 6: m->next = en->chunk; break;                     /* a loop */
+	case 5:
+		m->order = ETA_CHUNK_ORDER_LARGE;
+		m->next = m->next | 1;
+		break;
+	case 6: m->next = en->chunk; break; /* a loop */
 	case 7: m->dti ^= 1; break;
 	case 8: m->gen ^= 1; break;
 	case 9: m->off = 5000; break;
