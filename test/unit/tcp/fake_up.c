@@ -275,8 +275,10 @@ enum tcp_verdict fake_rx(struct core *core, struct tcp_ctx *ctx, uint8_t flags, 
 
 static uint8_t *put32(uint8_t *p, uint32_t v)
 {
-	for (int i = 0; i < 4; i++)
-		p[i] = (uint8_t)(v >> (24 - 8 * i));
+	p[0] = (uint8_t)(v >> 24);
+	p[1] = (uint8_t)(v >> 16);
+	p[2] = (uint8_t)(v >> 8);
+	p[3] = (uint8_t)v;
 	return p + 4;
 }
 
@@ -286,7 +288,7 @@ enum tcp_verdict fake_rx_sack(struct core *core, struct tcp_ctx *ctx, uint32_t s
 	uint8_t opt[40] = {1, 1, 5, (uint8_t)(2 + 8 * n)};
 	uint8_t *p = opt + 4;
 
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = 0; i < n && i < TCP_SACK_BLOCKS; i++) {
 		p = put32(p, ctx->iss + blocks[i][0]);
 		p = put32(p, ctx->iss + blocks[i][1]);
 	}
