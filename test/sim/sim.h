@@ -57,6 +57,9 @@ struct sim_pair {
 	uint64_t open_us;
 	bool is_local; /* both ends on one side */
 	bool is_v6;
+	bool is_named;    /* laddr and lport_be are the opener's */
+	uint8_t laddr[16];
+	uint16_t lport_be;
 };
 
 struct sim_app {
@@ -145,6 +148,8 @@ uint32_t sim_ctx_used(const struct sim_side *s);
 /* What applications do now. Return: when one of them wants to be called again; work counts in sim->progress. */
 uint64_t sim_apps_run(struct sim *sim);
 bool sim_apps_done(const struct sim *sim);
+/* Is @which of @pair an end that still waits, and whose peer did not go away without (perhaps) being heard? */
+bool sim_end_is_stuck(const struct sim *sim, uint32_t pair, uint32_t which);
 /* Did polite ends get everything? */
 void sim_apps_judge(struct sim *sim);
 

@@ -100,7 +100,7 @@ static uint64_t accepts_run(struct sim *sim, int side)
 	return next_us;
 }
 
-/* Whose connection is it? The opener's record tells its address. */
+/* Whose connection is it? The opener's record told its address. */
 static void accepted(struct sim *sim, int side, uint8_t app, struct model_conn *c)
 {
 	const struct eta_dti_en *en = model_en(c);
@@ -110,12 +110,9 @@ static void accepted(struct sim *sim, int side, uint8_t app, struct model_conn *
 	for (p = 0; p < sim->pairs_n; p++) {
 		struct sim_pair *pair = &sim->pair[p];
 		struct sim_end *o = &pair->end[0], *e = &pair->end[1];
-		const struct eta_dti_en *oen;
 
-		if (o->conn == NULL || e->is_opened || e->is_released || (pair->is_local ? o->side : 1 - o->side) != side)
-			continue;
-		oen = model_en(o->conn);
-		if (oen->lport_be != en->rport_be || memcmp(oen->laddr, en->raddr, 16) != 0)
+		if (!pair->is_named || e->is_opened || e->is_released || (pair->is_local ? o->side : 1 - o->side) != side ||
+				pair->lport_be != en->rport_be || memcmp(pair->laddr, en->raddr, 16) != 0)
 			continue;
 		e->conn = c;
 		e->app = app;
@@ -166,6 +163,12 @@ static uint64_t end_run(struct sim *sim, uint32_t pair, uint32_t which)
 
 	if (e->conn == NULL || e->is_released)
 		return UINT64_MAX;
+	/* The record still shows the last use of this DTI until the engine has taken the open. */
+	if (which == 0 && !sim->pair[pair].is_named && model_en(e->conn)->gen == model_gen(e->conn)) {
+		memcpy(sim->pair[pair].laddr, model_en(e->conn)->laddr, 16);
+		sim->pair[pair].lport_be = model_en(e->conn)->lport_be;
+		sim->pair[pair].is_named = true;
+	}
 	if (e->abort_us <= sim->now_us && !e->closed) {
 		sim_trace(sim, "%c pair %u abort", 'A' + e->side, pair);
 		e->closed = true;
@@ -278,6 +281,23 @@ static bool end_gone(struct sim *sim, uint32_t pair, struct sim_end *e)
 	return true;
 }
 
+/* Nobody may demand anything of @e: somebody was impolite or died, or resources were so short that the connection failed. */
+static bool end_is_excused(const struct sim *sim, const struct sim_end *e, const struct sim_end *q)
+{
+	if (e->app_died || q->app_died || e->ending >= SIM_CLOSE || q->ending == SIM_ABORT ||
+			(q->ending == SIM_CLOSE && e->tx_total != 0))
+		return true;
+	return sim->conf.may_fail && (e->status != ETA_STATUS_OK || q->status != ETA_STATUS_OK);
+}
+
+bool sim_end_is_stuck(const struct sim *sim, uint32_t pair, uint32_t which)
+{
+	const struct sim_end *e = &sim->pair[pair].end[which], *q = &sim->pair[pair].end[1 - which];
+
+	/* A RST may be lost, and who only waits never learns of it: that is TCP. */
+	return e->conn != NULL && !q->app_died && q->ending < SIM_CLOSE;
+}
+
 bool sim_apps_done(const struct sim *sim)
 {
 	uint32_t p;
@@ -286,6 +306,8 @@ bool sim_apps_done(const struct sim *sim)
 		const struct sim_end *o = &sim->pair[p].end[0], *a = &sim->pair[p].end[1];
 
 		if (!o->is_released || (a->is_opened && !a->is_released))
+			return false;
+		if (!a->is_opened && !end_is_excused(sim, a, o))
 			return false;
 	}
 	return true;
@@ -299,10 +321,7 @@ void sim_apps_judge(struct sim *sim)
 		for (w = 0; w < 2; w++) {
 			const struct sim_end *e = &sim->pair[p].end[w], *q = &sim->pair[p].end[1 - w];
 
-			if (e->app_died || q->app_died || e->ending >= SIM_CLOSE || q->ending == SIM_ABORT ||
-					(q->ending == SIM_CLOSE && e->tx_total != 0))
-				continue;
-			if (sim->conf.may_fail && (e->status != ETA_STATUS_OK || q->status != ETA_STATUS_OK))
+			if (end_is_excused(sim, e, q))
 				continue;
 			if (!e->is_opened || e->rx != q->tx_total || !e->eof)
 				sim_fail(sim, "%c pair %u: got %u of %u bytes, end of stream %d, status: %s", 'A' + e->side, p,
