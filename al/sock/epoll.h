@@ -77,6 +77,7 @@ struct al_set {
 	uint32_t kernel_sleepers_n; /* threads inside the kernel's epoll_wait: while live_n was 0 */
 	int kick_fd;                /* eventfd that gets those out, -1 none yet */
 	bool kernel_first;
+	bool engine_gone; /* all items have been told of its end */
 	uint64_t kern_look_tsc;
 	void *link;
 };

@@ -249,11 +249,29 @@ static int collect_kernel(struct al_set *set, int epfd, struct epoll_event *ev, 
 	return out;
 }
 
+/* After the engine's end no event comes any more: put all items on the list once, each tells its error. */
+static void set_engine_gone(struct al_set *set)
+{
+	struct al_item *item;
+	uint32_t i;
+
+	al_lock_take(&set->lock);
+	for (i = 0; !set->engine_gone && i < set->buckets_n; i++)
+		for (item = set->bucket[i]; item; item = item->hash_next)
+			if (item->is_live && !item->is_disabled)
+				al_item_set_ready(item);
+	set->engine_gone = true;
+	al_lock_drop(&set->lock);
+}
+
 static int collect(struct al_set *set, int epfd, struct epoll_event *ev, int max, bool look)
 {
 	int n = 0;
 	int room;
 
+	if (__atomic_load_n(&set->ready_n, __ATOMIC_RELAXED) == 0 && !set->engine_gone &&
+			!al_sock_look_for_engine())
+		set_engine_gone(set);
 	if (__atomic_load_n(&set->ready_n, __ATOMIC_RELAXED) == 0) {
 		if (look)
 			n = collect_kernel(set, epfd, ev, max);

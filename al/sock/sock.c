@@ -237,6 +237,16 @@ uint32_t al_sock_ready(struct al_sock *sock, int fd)
 	return ready;
 }
 
+bool al_sock_look_for_engine(void)
+{
+	uint64_t now = __rdtsc();
+
+	if (now - al_tls.engine_look_tsc < AL_KERN_LOOK_CYC)
+		return true;
+	al_tls.engine_look_tsc = now;
+	return al_engine_alive(); /* what it finds out sticks, and all conns tell it */
+}
+
 void al_sock_watch(struct al_sock *sock, bool exclusive)
 {
 	uint32_t me = al_thread_id();

@@ -101,6 +101,8 @@ uint64_t al_sock_cookie(struct al_sock *sock);
 enum al_sock_state al_sock_refresh(struct al_sock *sock, int fd);
 /* What poll(2) would say; may ask the kernel about a listener's shadow @fd. */
 uint32_t al_sock_ready(struct al_sock *sock, int fd);
+/* Does the engine still live? Asked on the way to "nothing there", so that a program that only spins learns of its end; at most every 50 us, else taken for granted. */
+bool al_sock_look_for_engine(void);
 /* Have this thread told of what happens to @sock. */
 void al_sock_watch(struct al_sock *sock, bool exclusive);
 /* The conn's user callback. */

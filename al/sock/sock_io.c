@@ -204,6 +204,7 @@ ssize_t al_sock_recv(struct al_sock *sock, const struct iovec *iov, int iov_n, i
 		al_poll_events();
 		al_sock_refresh(sock, sock->fd);
 		if (!blocks) {
+			al_sock_look_for_engine();
 			n = recv_once(sock, iov, iov_n, done, want, flags);
 			return n > 0 ? n + (ssize_t)done : (done ? (ssize_t)done : n);
 		}
@@ -279,6 +280,7 @@ ssize_t al_sock_send(struct al_sock *sock, const struct iovec *iov, int iov_n, i
 		if (!drained) {
 			drained = true;
 			al_poll_events();
+			al_sock_look_for_engine();
 			al_sock_refresh(sock, sock->fd);
 			continue;
 		}
