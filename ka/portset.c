@@ -163,12 +163,15 @@ static int portset_open_one(struct ka *ka, uint32_t idx, char *err, size_t err_l
 {
 	const struct conf_port *conf = &ka->conf.port[idx];
 	struct ka_port *port = &ka->port[idx];
-	char device[IFNAMSIZ];
+	char device[IFNAMSIZ], spec[CONF_TEXT_MAX + sizeof(",own")];
 	int ifindex = portset_device(conf->name, device, sizeof(device)) ? (int)if_nametoindex(device) : 0;
 	int rc;
 
 	port->is_shared = portset_is_shared(conf, ifindex);
-	port->port = port_open(conf->name, SOCKET_ID_ANY, err, err_len);
+	/* In TAP mode the driver takes all frames, not only what the engine may own. */
+	(void)snprintf(spec, sizeof(spec), "%s%s", conf->name,
+			!port->is_shared && strncmp(conf->name, "packet:", 7) == 0 && !strstr(conf->name, ",own") ? ",own" : "");
+	port->port = port_open(spec, SOCKET_ID_ANY, err, err_len);
 	if (!port->port)
 		return -ENODEV;
 	ka->ports_n = idx + 1;
