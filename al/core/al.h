@@ -271,6 +271,7 @@ struct al_root {
 	struct eta_ctl_share share;
 	struct al_kept_fd fd[AL_FDS_MAX];
 	uint32_t fds_n;
+	int fd_floor;
 	uint8_t ctl_buf[ETA_CTL_BYTES_MAX] __attribute__((aligned(8)));
 	struct al_ring ring[AL_RINGS_MAX];
 	struct al_thread *threads; /* [AL_THREADS_MAX] arena */

@@ -30,6 +30,20 @@ static int high_fd(int fd)
 	return got;
 }
 
+/* No descriptor of ours is below al_root.fd_floor: most questions end there, without the lock. */
+static void floor_to(int fd)
+{
+	if (!al_root.fd_floor || fd < al_root.fd_floor)
+		__atomic_store_n(&al_root.fd_floor, fd, __ATOMIC_RELEASE);
+}
+
+static bool below_floor(int fd)
+{
+	int floor = __atomic_load_n(&al_root.fd_floor, __ATOMIC_ACQUIRE);
+
+	return !floor || fd < floor;
+}
+
 int al_fd_keep(int fd, int *home)
 {
 	int got, i = -1;
@@ -50,6 +64,7 @@ int al_fd_keep(int fd, int *home)
 		}
 	}
 	if (i >= 0) {
+		floor_to(got);
 		*home = got;
 		al_root.fd[i].home = home;
 		if ((uint32_t)i >= al_root.fds_n)
@@ -108,7 +123,7 @@ bool al_fd_is_own(int fd)
 {
 	bool own;
 
-	if (fd < 0 || !al_root.fds_n)
+	if (below_floor(fd))
 		return false;
 	al_lock_take(&al_root.fd_lock);
 	own = kept(fd) != NULL;
@@ -121,13 +136,14 @@ int al_fd_yield(int fd)
 	struct al_kept_fd *entry;
 	int got = 0;
 
-	if (fd < 0 || !al_root.fds_n)
+	if (below_floor(fd))
 		return 0;
 	al_lock_take(&al_root.fd_lock);
 	entry = kept(fd);
 	if (entry) {
 		got = high_fd(fd);
 		if (got >= 0) {
+			floor_to(got);
 			*entry->home = got;
 			sys_close(fd);
 		}

@@ -309,10 +309,9 @@ static inline ssize_t send_short(struct al_conn *conn, const struct iovec *iov, 
 	size_t len = iov->iov_len;
 
 	if (ETA_UNLIKELY(al_get8(&conn->state) != ETA_DTI_OPEN ||
-			    al_get(&conn->flags) & AL_CONN_SND_SLOW || al_is_gone() ||
-			    !al_is_single_threaded()))
+			    al_get(&conn->flags) & AL_CONN_SND_SLOW || al_is_gone()))
 		return 0;
-	if (ETA_UNLIKELY(len + at > conn->snd.len_bytes ||
+	if (ETA_UNLIKELY(len > ETA_STREAM_BYTES_MAX || len + at > conn->snd.len_bytes ||
 			    tail - al_get(&conn->snd_una) + len > al_get(&conn->snd_limit)))
 		return 0;
 	memcpy(conn->snd.bytes + at, iov->iov_base, len);
@@ -321,11 +320,26 @@ static inline ssize_t send_short(struct al_conn *conn, const struct iovec *iov, 
 	return ETA_LIKELY(al_ring_data(conn, op) == 0) ? (ssize_t)len : -ECONNRESET;
 }
 
+/* With other threads about, the sweep may be at the same conn. */
+static ssize_t send_short_mt(struct al_conn *conn, const struct iovec *iov, uint32_t op)
+{
+	ssize_t ret;
+
+	if (!al_lock_try(&conn->snd_busy))
+		return 0;
+	ret = send_short(conn, iov, op);
+	al_lock_drop(&conn->snd_busy);
+	return ret;
+}
+
 ssize_t al_conn_send(struct al_conn *conn, const struct iovec *iov, int iov_n, bool more)
 {
 	uint32_t op = more ? ETA_DB_DATA | ETA_DB_MORE : ETA_DB_DATA;
-	ssize_t ret = ETA_LIKELY(iov_n == 1 && iov->iov_len) ? send_short(conn, iov, op) : 0;
+	ssize_t ret = 0;
 
+	if (ETA_LIKELY(iov_n == 1 && iov->iov_len))
+		ret = ETA_LIKELY(al_is_single_threaded()) ? send_short(conn, iov, op)
+							  : send_short_mt(conn, iov, op);
 	return ETA_LIKELY(ret != 0) ? ret : send_any(conn, iov, iov_n, op, false);
 }
 
@@ -361,6 +375,8 @@ int al_conn_shut_wr(struct al_conn *conn)
 
 	if (al_flag(conn, AL_CONN_SHUT_WR))
 		return 0;
+	if (!al_flag(conn, AL_CONN_RUNG))
+		return -ENOTCONN;
 	al_lock_take_mt(&conn->snd_busy);
 	if (al_flag(conn, AL_CONN_SHARED)) {
 		ret = al_record_lock(conn, &conn->al->snd_lock);

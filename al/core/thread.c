@@ -42,10 +42,13 @@ static struct al_thread *slot_take(void)
 	al_lock_take(&al_root.thread_lock);
 	if (!al_root.has_thread_key)
 		al_root.has_thread_key = pthread_key_create(&al_root.thread_key, thread_end) == 0;
-	for (uint32_t i = 0; i < AL_THREADS_MAX && !t; i++) {
+	for (uint32_t i = 0; i < AL_THREADS_MAX; i++) {
 		if (al_root.threads[i].used)
 			continue;
 		t = &al_root.threads[i];
+		break;
+	}
+	if (t) {
 		memset(t, 0, sizeof(*t));
 		t->used = 1;
 		t->waiter.epoll_fd = t->waiter.event_fd = -1;
