@@ -75,7 +75,7 @@ static const struct conf_key conf_keys[] = {
 		BOOL("local.turnaround", local_turnaround, 1),
 		BOOL("local.loopback", loopback, 0),
 		CHOICE("memory.hugepages", hugepages, "auto yes no", CONF_HUGE_AUTO),
-		INT("memory.eal_mib", eal_mib, 64, 262144, 1024, "MiB"),
+		INT("memory.eal_mib", eal_mib, 64, 262144, 512, "MiB"),
 		INT("memory.frames", mbufs, 256, 1048576, 4096, "frames per core"),
 		INT("memory.segment_kib", segment_kib, 512, 65536, 2048, "KiB"),
 		INT("sessions.max", sessions_max, 1, 16384, 1024, "processes"),

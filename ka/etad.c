@@ -453,6 +453,8 @@ static int etad_start_all(struct ka *ka, const struct etad_args *args, char *err
 	if (rc < 0)
 		return rc;
 	(void)snprintf(ka->log_level, sizeof(ka->log_level), "%s", args->log_level ? args->log_level : ka->conf.log_level);
+	if (!portset_has_caps())
+		return etad_fail(-EPERM, err, err_len, "etad must run as root (it needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF)");
 	rc = etad_start_loop(ka, err, err_len);
 	if (rc == 0)
 		rc = server_open(&ka->server, ka, ka->conf.socket, conf_socket_mode(&ka->conf), ka->conf.socket_group, err, err_len);

@@ -61,7 +61,7 @@ static bool portset_device(const char *spec, char *name, size_t len)
 	return true;
 }
 
-static bool portset_has_caps(void)
+bool portset_has_caps(void)
 {
 	FILE *file = fopen("/proc/self/status", "re");
 	unsigned long long caps = 0;
@@ -93,8 +93,6 @@ static int portset_lock(struct ka_port *port, const char *key, char *err, size_t
 
 int portset_check(struct ka *ka, char *err, size_t err_len)
 {
-	if (!portset_has_caps())
-		return portset_fail(-EPERM, err, err_len, "etad must run as root (it needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF)");
 	for (int64_t i = 0; i < ka->conf.ports_n; i++) {
 		const struct conf_port *conf = &ka->conf.port[i];
 		char device[IFNAMSIZ];

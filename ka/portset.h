@@ -9,6 +9,7 @@
 #ifndef KA_PORTSET_H
 #define KA_PORTSET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,7 +17,9 @@ struct ka;
 struct ka_port;
 
 void portset_clear(struct ka_port *port, struct ka *ka, uint32_t idx);
-/* What can be said before EAL takes a second to start: privileges, interfaces, other etads. 0 or -errno with one line. */
+/* May this process open ports at all? */
+bool portset_has_caps(void);
+/* What can be said before EAL takes a second to start: interfaces, other etads. 0 or -errno with one line. */
 int portset_check(struct ka *ka, char *err, size_t err_len);
 /* Open all. 0 or -errno with one line; portset_close() undoes what was done. */
 int portset_open(struct ka *ka, char *err, size_t err_len);
