@@ -224,8 +224,10 @@ uint64_t core_next_deadline_us(const struct core *core)
 	const struct dti *d = &core->dti;
 	uint64_t in_us = tcp_next_deadline_us(&core->tcp, core->now_us);
 
-	if (d->is_unfinished || turn_waiting(core) > 0 || d->ending_n > 0 || d->visit_head != 0 || d->dirty_head != 0)
+	if (d->is_unfinished || turn_waiting(core) > 0 || d->visit_head != 0 || d->dirty_head != 0)
 		return core->now_us;
+	if (d->ending_n > 0)
+		in_us = RTE_MIN(in_us, session_reap_in_us(d));
 	if (d->owing != 0)
 		in_us = RTE_MIN(in_us, (uint64_t)OWING_LOOK_US);
 	if (d->sweep_new_head != 0 || d->sweep_old_head != 0)

@@ -338,13 +338,13 @@ void dti_slot_put(struct dti *d, uint32_t idx)
 {
 	struct dti_ctx *c = &d->ctx[idx];
 
-	if (c->flags & (DTI_CTX_BOUND | DTI_CTX_DIRTY | DTI_CTX_SWEPT))
+	if (c->flags & (DTI_CTX_BOUND | DTI_CTX_DIRTY))
 		return;
 	if (c->session != 0 && c->sub.ring == 0 && c->sub_more == 0) {
 		d->session[c->session].ctx_n--;
 		c->session = 0;
 	}
-	if (c->session != 0 || (c->flags & (DTI_CTX_TCP_USED | DTI_CTX_NOTICE | DTI_CTX_MASTER)))
+	if (c->session != 0 || (c->flags & (DTI_CTX_TCP_USED | DTI_CTX_NOTICE | DTI_CTX_MASTER | DTI_CTX_SWEPT)))
 		return;
 	dti_up_ctx_free(dti_env(d), idx);
 }

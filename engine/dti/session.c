@@ -467,6 +467,23 @@ struct session *session_reap(struct dti *d, uint32_t slice)
 	return NULL;
 }
 
+uint64_t session_reap_in_us(const struct dti *d)
+{
+	uint64_t in_us = UINT64_MAX;
+
+	for (uint32_t i = 1; i < d->session_n && d->ending_n > 0; i++) {
+		const struct session *s = &d->session[i];
+		uint64_t waited_us = d->now_us - s->reap_us;
+
+		if (!s->is_ending)
+			continue;
+		if (reap_is_done(s) || s->reap_at < d->ctx_n || waited_us >= REAP_PAUSE_US)
+			return 0;
+		in_us = RTE_MIN(in_us, REAP_PAUSE_US - waited_us);
+	}
+	return in_us;
+}
+
 void session_forget(struct dti *d, struct session *s)
 {
 	s->is_ending = false;

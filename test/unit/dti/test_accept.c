@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <arpa/inet.h>
+
+#include "test/unit/dti/dti_test.h"
+
+static struct two t;
+static struct model *worker; /* forked from the server */
+static struct model_conn *shared;
+
+/* The server's master, and the same one in a forked worker; @mine and @its children. */
+static void workers_begin(uint32_t mine, uint32_t its)
+{
+	struct model_conf forked = {0};
+
+	two_begin(&t, NULL, NULL, NULL, mine);
+	forked.parent = t.server;
+	worker = pair_attach(t.pair, 1, &forked);
+	shared = model_listen_share(worker, t.master, its);
+	turn(&t);
+}
+
+static void connect_and_say(const char *text)
+{
+	t.a = model_connect(t.client, "10.0.0.2", PORT);
+	turn(&t);
+	ck_assert_uint_eq(model_send(t.a, text, strlen(text)), strlen(text));
+	turn(&t);
+}
+
+static void check_heard(struct model_conn *c, const char *text)
+{
+	char got[64] = "";
+
+	ck_assert_ptr_nonnull(c);
+	turn(&t);
+	ck_assert_uint_eq(model_recv(c, got, sizeof(got)), strlen(text));
+	ck_assert_str_eq(got, text);
+}
+
+START_TEST(tcp_up_accept__no_child_puts_the_handshake_off)
+{
+	two_begin(&t, NULL, NULL, NULL, 0);
+	t.a = model_connect(t.client, "10.0.0.2", PORT);
+	pair_pass(t.pair, 100000);
+	ck_assert_ptr_null(model_accept(t.master));
+	ck_assert_uint_ge(pair_stat(t.pair, 1, "accept_no_child"), 1);
+	model_post_children(t.master, 1);
+	pair_pass(t.pair, 4000000);
+	t.b = model_accept(t.master);
+	ck_assert_ptr_nonnull(t.b);
+	turn(&t);
+	check_delivers(&t, "late");
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(tcp_up_accept__contended_waits_for_whoever_takes)
+{
+	struct model_conn *c;
+
+	workers_begin(4, 4);
+	connect_and_say("early bytes");
+	ck_assert_uint_eq(model_en(t.master)->accept_n, 1);
+	ck_assert_uint_ge(model_events(t.master, ETA_EV_ACCEPT), 1);
+	ck_assert_uint_ge(model_events(shared, ETA_EV_ACCEPT), 1);
+	ck_assert_ptr_null(model_accept(shared)); /* rings TAKE */
+	turn(&t);
+	c = model_accept(shared);
+	check_heard(c, "early bytes");
+	ck_assert_uint_eq(model_en(t.master)->accept_n, 0);
+	ck_assert_ptr_null(model_accept(t.master));
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(tcp_up_accept__more_early_bytes_than_the_stage_holds_arrive_all_the_same)
+{
+	static uint8_t buf[32768];
+	struct model_conn *c;
+	size_t n = 0;
+
+	workers_begin(4, 4);
+	t.a = model_connect(t.client, "10.0.0.2", PORT);
+	turn(&t);
+	for (size_t i = 0; i < sizeof(buf); i++)
+		buf[i] = (uint8_t)(i * 7 + (i >> 8));
+	ck_assert_uint_eq(model_send(t.a, buf, sizeof(buf)), sizeof(buf));
+	turn(&t);
+	(void)model_accept(shared);
+	turn(&t);
+	c = model_accept(shared);
+	ck_assert_ptr_nonnull(c);
+	for (int k = 0; k < 100 && n < sizeof(buf); k++) {
+		uint8_t got[4096];
+		size_t g = model_recv(c, got, sizeof(got));
+
+		for (size_t i = 0; i < g; i++)
+			ck_assert_uint_eq(got[i], buf[n + i]);
+		n += g;
+		turn(&t);
+	}
+	ck_assert_uint_eq(n, sizeof(buf));
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(tcp_up_accept__an_armed_worker_comes_first)
+{
+	workers_begin(4, 4);
+	for (int i = 0; i < 3; i++) {
+		model_arm(worker);
+		connect_and_say("x");
+		ck_assert_ptr_nonnull(model_accept(shared));
+		model_disarm(worker);
+		turn(&t);
+	}
+	model_arm(t.server);
+	connect_and_say("y");
+	ck_assert_ptr_nonnull(model_accept(t.master));
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(accept_rebind__a_dead_worker_s_connection_goes_to_another_with_its_bytes)
+{
+	workers_begin(4, 4);
+	model_arm(worker);
+	connect_and_say("survives");
+	ck_assert_uint_eq(pair_stat(t.pair, 1, "accept_bound"), 1);
+	model_die(worker, false);
+	turn(&t);
+	ck_assert(model_is_gone(worker));
+	ck_assert_uint_eq(pair_stat(t.pair, 1, "accept_rebound"), 1);
+	check_heard(model_accept(t.master), "survives");
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(accept_rebind__without_another_child_it_waits)
+{
+	workers_begin(0, 4);
+	model_arm(worker);
+	connect_and_say("patient");
+	model_die(worker, false);
+	turn(&t);
+	ck_assert(model_is_gone(worker));
+	pair_pass(t.pair, 500000);
+	model_post_children(t.master, 1);
+	turn(&t);
+	(void)model_accept(t.master);
+	turn(&t);
+	check_heard(model_accept(t.master), "patient");
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(accept_done__an_accepted_connection_dies_with_its_worker)
+{
+	workers_begin(4, 4);
+	model_arm(worker);
+	connect_and_say("mine");
+	ck_assert_ptr_nonnull(model_accept(shared));
+	model_die(worker, false);
+	turn(&t);
+	ck_assert_int_eq(model_status(t.a), ETA_STATUS_RESET);
+	ck_assert_ptr_null(model_accept(t.master));
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(accept_withdraw__unsubscribing_gives_unaccepted_connections_away)
+{
+	struct eta_doorbell db;
+
+	workers_begin(4, 4);
+	model_arm(worker);
+	model_hold_events(worker, true);
+	connect_and_say("handed on");
+	db = db_of(shared, ETA_DB_UNSUBSCRIBE);
+	ck_assert(model_ring(worker, &db));
+	turn(&t);
+	check_heard(model_accept(t.master), "handed on");
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(accept_unlisten__resets_what_nobody_accepted_and_frees_children)
+{
+	two_begin(&t, NULL, NULL, NULL, 4);
+	t.a = model_connect(t.client, "10.0.0.2", PORT);
+	turn(&t);
+	ck_assert_int_eq(model_state(t.a), ETA_DTI_OPEN);
+	model_close(t.master);
+	turn(&t);
+	ck_assert(model_is_free(t.master));
+	ck_assert_int_eq(model_status(t.a), ETA_STATUS_RESET);
+	ck_assert_int_eq(dti_listener(&t.pair->core[1]->dti, &t.pair->core[0]->dti.ctx[1].tuple.raddr, htons(PORT)), 0);
+	t.a = model_connect(t.client, "10.0.0.2", PORT);
+	turn(&t);
+	ck_assert_int_eq(model_status(t.a), ETA_STATUS_REFUSED);
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(tcp_up_embryo__beyond_the_backlog_syns_are_dropped)
+{
+	uint32_t open = 0;
+	struct model_conn *c[12];
+
+	memset(&t, 0, sizeof(t));
+	t.pair = pair_create(NULL);
+	t.client = pair_attach(t.pair, 0, NULL);
+	t.server = pair_attach(t.pair, 1, NULL);
+	t.master = model_listen(t.server, "10.0.0.2", PORT, 3, 12);
+	turn(&t);
+	for (int i = 0; i < 12; i++)
+		c[i] = model_connect(t.client, "10.0.0.2", PORT);
+	turn(&t);
+	for (int i = 0; i < 12; i++)
+		open += model_state(c[i]) == ETA_DTI_OPEN;
+	ck_assert_uint_eq(open, 4); /* backlog + 1, as Linux */
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(accept_post__what_is_not_free_is_refused)
+{
+	struct eta_doorbell db;
+
+	two_open(&t);
+	db = db_of(t.master, ETA_DB_CHILD);
+	db.arg0 = ETA_DTI_INDEX(model_dti(t.b)); /* in use */
+	db.arg1 = 1;
+	ck_assert(model_ring(t.server, &db));
+	turn(&t);
+	ck_assert_uint_eq(pair_stat(t.pair, 1, "child_refused"), 1);
+	check_delivers(&t, "undisturbed");
+	db.arg0 = 0x00fffff0; /* nowhere */
+	db.arg1 = 256;
+	ck_assert(model_ring(t.server, &db));
+	turn(&t);
+	ck_assert_uint_eq(pair_stat(t.pair, 1, "child_refused"), 257);
+	two_end(&t);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("accept");
+	TCase *tc = tcase_create("accept");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, tcp_up_accept__no_child_puts_the_handshake_off);
+	tcase_add_test(tc, tcp_up_accept__contended_waits_for_whoever_takes);
+	tcase_add_test(tc, tcp_up_accept__more_early_bytes_than_the_stage_holds_arrive_all_the_same);
+	tcase_add_test(tc, tcp_up_accept__an_armed_worker_comes_first);
+	tcase_add_test(tc, accept_rebind__a_dead_worker_s_connection_goes_to_another_with_its_bytes);
+	tcase_add_test(tc, accept_rebind__without_another_child_it_waits);
+	tcase_add_test(tc, accept_done__an_accepted_connection_dies_with_its_worker);
+	tcase_add_test(tc, accept_withdraw__unsubscribing_gives_unaccepted_connections_away);
+	tcase_add_test(tc, accept_unlisten__resets_what_nobody_accepted_and_frees_children);
+	tcase_add_test(tc, tcp_up_embryo__beyond_the_backlog_syns_are_dropped);
+	tcase_add_test(tc, accept_post__what_is_not_free_is_refused);
+	suite_add_tcase(s, tc);
+	return run_suite(s);
+}
