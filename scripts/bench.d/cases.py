@@ -87,6 +87,9 @@ def _peer(arr, quick):
     yield Case(f"{arr.name}.stream-in.1", arr, "stream", 1, "Gbit/s", "in", in_quick=quick)
     yield Case(f"{arr.name}.stream-out.8", arr, "stream", 8, "Gbit/s", "out")
     yield Case(f"{arr.name}.crr.16", arr, "crr", 16, "connections/s", "out")
+    if quick:
+        # One program, both ends at its own address. Here, because a net_ring port has no descriptor to sleep on.
+        yield Case(f"{arr.name}.idle", arr, "idle", 4000, "bytes/end", in_quick=True)
 
 
 def all_cases():
@@ -96,8 +99,6 @@ def all_cases():
             yield from _peer(arr, arr.name == "packet")
             continue
         yield from _both_ends(arr, arr.name == "self")
-        if arr.name == "self":
-            yield Case("self.idle", arr, "idle", 4000, "bytes/end", in_quick=True)
 
 
 def choose(names, quick):

@@ -15,7 +15,7 @@ TARGETS = (
     ("self.rr.1", "ratio", 3, "64 B request/response, 1 connection, against the kernel's loopback"),
     ("packet.stream-out.1", "ratio", 0.25, "bulk to a Linux peer, against kernel to kernel with all offloads"),
     ("self.stream.1", "value", 10, "bulk to itself through the port, Gbit/s"),
-    ("self.idle", "at most", 4096, "bytes for an idle end of a connection"),
+    ("packet.idle", "at most", 4096, "bytes for an idle end of a connection"),
     ("idle.cpu", "at most", 3, "percent of a CPU for an idle etad"),
     ("sim.instructions", "at most", 3000, "engine instructions per endpoint-request"),
 )
@@ -94,8 +94,8 @@ def remarks(entry):
     if "private_bytes_per_end" in last:
         parts = ("context", "shared", "private", "shared_free", "machine")
         out.append(" ".join(f"{k}={last[k + '_bytes_per_end']}" for k in parts if k + "_bytes_per_end" in last))
-    if last.get("etad_idle_cpu_percent") is not None:
-        out.append(f"etad {last['etad_idle_cpu_percent']:.1f} % of a CPU")
+    if "etad_idle_cpu_percent" in last:
+        out.append(f"etad {median_of(entry['runs'], 'etad_idle_cpu_percent'):.1f} % of a CPU")
     busy = median_of(entry["runs"], "others_busy")
     if busy is not None and busy > 0.15:
         out.append(f"machine busy otherwise: {busy:.1f} CPUs")
