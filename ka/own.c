@@ -5,6 +5,7 @@
 #include "ka/own.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,7 +66,7 @@ static void own_del_one(struct own *own, const struct ip_addr *addr, uint16_t po
 	l->is_draining = true;
 	l->is_old = false;
 	if (!own->drain.is_armed && !own->is_dumping)
-		loop_timer_arm(&own->ka->loop, &own->drain, OWN_DRAIN_MS);
+		loop_timer_arm(&own->ka->loop, &own->drain, 0);
 }
 
 /* :: without v6only stands for 0.0.0.0 too. */
@@ -161,8 +162,12 @@ static void own_dump_done(void *arg, const struct eta_admin_msg *answer)
 
 	if (answer->status != ETA_STATUS_OK)
 		own->is_failed = true;
-	for (uint32_t i = 0; answer->status == ETA_STATUS_OK && i < answer->dump.n && i < OWN_ROWS; i++)
+	for (uint32_t i = 0; answer->status == ETA_STATUS_OK && i < answer->dump.n && i < OWN_ROWS; i++) {
+		/* A reset from the kernel does no harm to these; a listener that is not ours to drain has its own entry. */
+		if (own->rows[i].tcp_state == TCP_TIME_WAIT || own->rows[i].tcp_state == TCP_LISTEN)
+			continue;
 		own->ports_used[own->rows[i].lport_be / 8] |= (uint8_t)(1u << (own->rows[i].lport_be % 8));
+	}
 	if (answer->status == ETA_STATUS_OK && answer->dump.first != UINT32_MAX)
 		own_dump_ask(own, answer->dump.first);
 	else if (++own->dump_core < own->ka->irq.cores_n)

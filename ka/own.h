@@ -4,7 +4,7 @@
  *
  * Several masters may listen on one {address, port} (SO_REUSEPORT): entries are counted. When the last goes, connections accepted on it may live on, and the
  * kernel, seeing their segments, would reset them; so the entry drains: once a second the cores are asked for their connections, and the entry leaves
- * the filter when none has that local port. Draining costs the kernel's own traffic to that port a detour, since the engine gives back what it does not know.
+ * the filter when none has that local port (at once, if none has it now). Draining costs the kernel's own traffic to that port a detour, since the engine gives back what it does not know.
  *
  * A listener on :: covers IPv4 too unless it is v6only.   Thread: KA.
  */
