@@ -119,6 +119,14 @@ static int opt_int(int fd, int level, int name)
 	return kern_getsockopt(fd, level, name, &value, &len) == 0 ? value : 0;
 }
 
+/* Matters to bind() alone: an accepted socket need not have it. */
+static bool opt_is_of_bind(const struct opt_rule *rule)
+{
+	return (rule->level == SOL_SOCKET &&
+			       (rule->name == SO_REUSEADDR || rule->name == SO_REUSEPORT)) ||
+			(rule->level == IPPROTO_IP && rule->name == IP_BIND_ADDRESS_NO_PORT);
+}
+
 /* ---- to the conn ---- */
 
 static void opt_bit(struct eta_dti_al *param, uint16_t bit, bool on)
@@ -311,7 +319,8 @@ static int opt_set(struct al_sock *sock, int fd, int level, int name, const void
 		al_count_option(level, name);
 		return 0;
 	}
-	sock->inherit |= 1ull << (rule - opt_rule);
+	if (!opt_is_of_bind(rule))
+		sock->inherit |= 1ull << (rule - opt_rule);
 	opt_own(sock, fd, level, name);
 	if (rule->act == OPT_PARAM && al_sock_is_eta(sock))
 		opt_commit(sock, fd, level, name);
