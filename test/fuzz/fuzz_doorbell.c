@@ -23,6 +23,7 @@
 #define CONNS 6u
 #define OPS_MAX 300u
 #define KEY 0x5eed
+#define GUESTS 64u
 
 static struct {
 	struct simport_wire *wire;
@@ -31,7 +32,8 @@ static struct {
 	struct eta_core_page *page;
 	struct model_ka *ka;
 	struct model *good, *bad;
-	struct model_conn *a, *b; /* the neighbour's connection */
+	struct model_conn *master, *a, *b; /* the neighbour's connection */
+	struct model_conn *guest[GUESTS];  /* what the other session has opened to the neighbour */
 	struct model_conn *c[CONNS];
 	uint64_t now_us;
 	uint32_t tx, rx;
@@ -40,6 +42,7 @@ static struct {
 static void world_make(void);
 static void turn(uint32_t n);
 static void neighbour_step(void);
+static void guests_refuse(void);
 static void op_run(struct fuzz_in *in);
 static void doorbell_ring(struct fuzz_in *in, const struct model_conn *c);
 static void memory_write(struct fuzz_in *in, struct model_conn *c);
@@ -68,14 +71,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_require(model_is_attached(f.bad), "a session attaches");
 	for (i = 0; i < OPS_MAX && in.left != 0; i++) {
 		op_run(&in);
-		if ((i & 7) == 7)
+		if ((i & 7) == 7) {
+			guests_refuse();
 			neighbour_step();
+		}
 	}
 	turn(3);
 	neighbour_step();
 	model_die(f.bad, size & 1);
-	for (i = 0; i < 400 && f.core->ctx_free_n != used; i++) {
-		f.now_us += 100000; /* TIME-WAIT, retransmissions to nobody */
+	for (i = 0; i < 300 && f.core->ctx_free_n != used; i++) {
+		f.now_us += 1000000; /* FIN-WAIT-2, TIME-WAIT, retransmissions to nobody */
+		guests_refuse();
 		turn(1);
 	}
 	neighbour_step();
@@ -90,7 +96,6 @@ static void world_make(void)
 			.idle = ENGINE_IDLE_POLL, .local_turnaround = true, .port_lo = 32768, .port_hi = 60999, .msl_ms = 1000,
 			.tsc_hz = 1000000000, .ports_n = 1};
 	struct model_conf good = {0};
-	struct model_conn *master;
 	char err[256] = "";
 	uint32_t i;
 
@@ -107,12 +112,12 @@ static void world_make(void)
 	model_ka_addr(f.ka, "10.0.0.1", 24, 0);
 	f.good = model_attach(f.ka, &good);
 	turn(10);
-	master = model_listen(f.good, "10.0.0.1", SIM_PORT, 64, 64);
+	f.master = model_listen(f.good, "10.0.0.1", SIM_PORT, 64, 64);
 	turn(10);
 	f.a = model_connect(f.good, "10.0.0.1", SIM_PORT);
 	for (i = 0; i < 100 && f.b == NULL; i++) {
 		turn(1);
-		f.b = model_accept(master);
+		f.b = model_accept(f.master);
 	}
 	fuzz_require(f.b != NULL, "the neighbour connects to itself");
 }
@@ -153,6 +158,24 @@ static void neighbour_step(void)
 			f.now_us += 10000; /* a frame of its was lost to a full table: it comes again */
 	}
 	fuzz_require(f.rx == goal, "the neighbour's bytes arrive");
+}
+
+static void guests_refuse(void)
+{
+	uint32_t i;
+
+	for (i = 0; i < GUESTS; i++) {
+		if (f.guest[i] == NULL) {
+			f.guest[i] = model_accept(f.master);
+			if (f.guest[i] == NULL)
+				continue;
+			model_post_children(f.master, 1);
+			model_abort(f.guest[i]);
+		} else if (model_is_free(f.guest[i])) {
+			model_release(f.guest[i]);
+			f.guest[i] = NULL;
+		}
+	}
 }
 
 static void op_run(struct fuzz_in *in)

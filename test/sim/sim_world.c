@@ -21,7 +21,7 @@
 #include "engine/tcp/seq.h"
 
 #define SETUP_TURNS 20000u
-#define FINISH_US 30000000u /* TIME-WAIT and the idle sweep */
+#define FINISH_US 150000000u /* FIN-WAIT-2 of orphans, TIME-WAIT, the idle sweep */
 
 static bool side_create(struct sim *sim, int i);
 static bool apps_create(struct sim *sim, int i);
