@@ -39,7 +39,7 @@ void model_ka_neigh(struct model_ka *ka, const char *addr, const uint8_t mac[6],
 /* Send any command; returns its cookie. The answer is found by model_ka_status() after turns of the core: -1 = not yet. */
 uint64_t model_ka_command(struct model_ka *ka, struct eta_admin_msg *msg);
 int model_ka_status(struct model_ka *ka, uint64_t cookie);
-/* Read the answer ring, react. Return: messages read. */
+/* Read the answer ring and punted frames, react. Return: messages and frames read. */
 uint32_t model_ka_poll(struct model_ka *ka);
 uint32_t model_ka_notices(const struct model_ka *ka, uint16_t op); /* how many notices of @op came */
 

@@ -203,9 +203,11 @@ uint32_t model_ka_poll(struct model_ka *ka)
 	struct rte_mbuf *frame;
 	uint32_t n = 0;
 
-	while (rte_ring_sc_dequeue(punted, (void **)&frame) == 0)
+	while (rte_ring_sc_dequeue(punted, (void **)&frame) == 0) {
+		n++;
 		if (!kernel_answer(ka, frame))
 			rte_pktmbuf_free(frame);
+	}
 	while (rte_ring_sc_dequeue_elem(core_ring_answers(ka->core), &msg, sizeof(msg)) == 0) {
 		n++;
 		if (msg.op < 256)
