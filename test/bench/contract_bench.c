@@ -210,7 +210,7 @@ __attribute__((noipa)) static uint32_t en_turn(struct bench *b)
 static void bench_init(struct bench *b, uint32_t dti_n)
 {
 	struct shared *sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE,
-			MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+			MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0); /* cppcheck-suppress invalidFunctionArg */
 
 	if (sh == MAP_FAILED)
 		die("mmap");
@@ -374,7 +374,7 @@ static int measure(const struct options *o, const char *self)
 
 	printf("{\"bench\": \"contract\", \"rows\": [");
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
-		double ns[32];
+		double ns[32] = {0};
 
 		for (int k = 0; k < o->repeat; k++) {
 			struct result r = run(row[i].dti_n, row[i].depth, o->seconds, o->cpu);

@@ -268,7 +268,19 @@ START_TEST(eta_close__generation_reuse)
 	}
 	ck_assert_uint_gt(f->ctx[idx].gen, 1);
 	ck_assert_int_eq(eta_send(old, buf, 1, 0), -EBADF);
-	pair_up(&c, &s);
+	/* The same DTI in use again: neither the old handle nor an old event reaches it. */
+	for (int i = 0; i < 60; i++) {
+		pair_up(&c, &s);
+		if ((uint32_t)(c & 0xffffffu) - 1 == idx)
+			break;
+		c = s;
+		if ((uint32_t)(c & 0xffffffu) - 1 == idx)
+			break;
+	}
+	ck_assert_uint_eq((uint32_t)(c & 0xffffffu) - 1, idx);
+	ck_assert_int_eq(eta_send(old, buf, 1, 0), -EBADF);
+	while (eta_poll(done, 16) > 0)
+		;
 	ck_assert(fake_push(f, 0, &stale));
 	stale.dti = 0x00fffff0;
 	ck_assert(fake_push(f, 0, &stale));
@@ -353,7 +365,8 @@ START_TEST(eta_recv__hostile_chunks)
 	case 11: m->next = 0xfffffffe; break;
 	}
 	ret = eta_recv(s, buf, sizeof(buf), 0);
-	ck_assert_msg(ret == -ECONNRESET || ret == 9000 || ret == 4096, "case %d: %zd", _i, ret);
+	/* Case 5 describes what lies there by accident; a page is a page. */
+	ck_assert_msg(ret == (_i == 5 ? 9000 : -ECONNRESET), "case %d: %zd", _i, ret);
 	if (ret < 0)
 		ck_assert_int_le(eta_recv(s, buf, sizeof(buf), 0), 0);
 	/* The neighbour does not notice. */
@@ -378,10 +391,11 @@ START_TEST(eta_recv__idle_chunk_was_reused)
 		fake_turn(f);
 		ck_assert_int_eq(eta_recv(s, buf, sizeof(buf), 0), 10);
 		ck_assert_mem_eq(buf, pattern + i, 10);
-		ck_assert_int_eq(eta_send(c2, pattern + 2 * i, 20, 0), 20);
+		/* the same offset in the same page, and the same generation: only the DTI differs */
+		ck_assert_int_eq(eta_send(c2, pattern + 5000 + i, 10, 0), 10);
 		fake_turn(f);
-		ck_assert_int_eq(eta_recv(s2, buf, sizeof(buf), 0), 20);
-		ck_assert_mem_eq(buf, pattern + 2 * i, 20);
+		ck_assert_int_eq(eta_recv(s2, buf, sizeof(buf), 0), 10);
+		ck_assert_mem_eq(buf, pattern + 5000 + i, 10);
 	}
 }
 END_TEST
