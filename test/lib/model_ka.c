@@ -14,6 +14,7 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
+#include "engine/core/core.h"
 #include "engine/net/cksum.h"
 #include "engine/tcp/tcp_seg.h"
 
@@ -151,6 +152,8 @@ static bool kernel_answer(struct model_ka *ka, struct rte_mbuf *m)
 
 	if (m->pkt_len < 14 + ip_bytes + 20 || ip[is_v4 ? 9 : 6] != 6 || (tcp[13] & TCP_RST))
 		return false;
+	if (memcmp(frame, ka->core->net.port[m->port]->mac, 6) != 0)
+		return false; /* somebody else's: a kernel lets it pass by */
 	len = (is_v4 ? (uint32_t)(ip[2] << 8 | ip[3]) - ip_bytes : (uint32_t)(ip[4] << 8 | ip[5])) - (tcp[12] >> 4) * 4u;
 	flags = tcp[13];
 	memcpy(&seq, tcp + 4, 4);
