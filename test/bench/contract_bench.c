@@ -210,7 +210,8 @@ __attribute__((noipa)) static uint32_t en_turn(struct bench *b)
 static void bench_init(struct bench *b, uint32_t dti_n)
 {
 	struct shared *sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE,
-			MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0); /* cppcheck-suppress invalidFunctionArg */
+			MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1,
+			0); /* cppcheck-suppress invalidFunctionArg */
 
 	if (sh == MAP_FAILED)
 		die("mmap");
