@@ -282,7 +282,7 @@ void model_seg_grow(struct model *m)
 	seg_build(m, ETA_SEG_EN, false);
 }
 
-static void session_add(struct model *m)
+static void attach_session(struct model *m)
 {
 	struct eta_admin_msg msg = {.op = ETA_ADMIN_SESSION_ADD, .session = m->number};
 
@@ -356,7 +356,7 @@ struct model *model_attach(struct model_ka *ka, const struct model_conf *conf)
 	m->free_dti = model_must(calloc(m->conf.dtis_n, sizeof(*m->free_dti)));
 	m->by_dti = model_must(calloc(m->conf.dtis_n, sizeof(*m->by_dti)));
 	m->free_n = m->conf.dtis_n;
-	session_add(m);
+	attach_session(m);
 	seg_build(m, ETA_SEG_AL, true);
 	m->rcv_segs_n = 1;
 	seg_build(m, ETA_SEG_EN, true);
