@@ -7,6 +7,7 @@
  */
 #include "ka/conf.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -356,6 +357,10 @@ int conf_load(struct conf *conf, const char *path, char *err, size_t err_len)
 		if (rc == 0)
 			rc = conf_check(&rd, config_root_setting(&config));
 	}
+	/* A name in quotes may hold anything; a message is one line. */
+	for (char *c = err; rc != 0 && *c != '\0'; c++)
+		if (iscntrl((unsigned char)*c))
+			*c = '?';
 	config_destroy(&config);
 	(void)fclose(file);
 	return rc;
