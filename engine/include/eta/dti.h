@@ -54,6 +54,7 @@
  * EVENT (engine -> AL): {dti, gen, flags, counters, state}. Events of a DTI go to its subscribers (op SUBSCRIBE). If an event queue is
  * full the engine keeps the DTI on a private owed-list and sends its newest state when there is room: nothing is lost. An ACCEPT that names a
  * child is owed by the child, so several do not merge. A refused SUBSCRIBE is answered on that queue by flags 0, status QUOTA.
+ * Whoever subscribes (SUBSCRIBE, ACCEPTED, CONNECT) is told what stands already by an event of its own: bytes may have come before it.
  *
  * OPEN. AL takes a free DTI (state FREE in its EN half, and not handed out by AL itself) writes its AL half (gen + 1, parameters) and
  * rings CONNECT or posts it as a child of a master (op CHILD). All counters are 0 at open. The engine writes gen, state and (CONNECT) the
