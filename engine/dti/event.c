@@ -532,9 +532,10 @@ static void kill_now(struct dti *d, uint32_t idx)
 	msg.dti.dti = c->dti;
 	msg.dti.gen = c->gen;
 	(void)dti_up_notice(dti_env(d), &msg); /* only for the log */
+	/* a listener goes when its embryos are gone, in slices */
 	if (c->flags & DTI_CTX_MASTER)
 		accept_unlisten(d, idx);
-	if (c->flags & DTI_CTX_TCP_USED)
+	else if (c->flags & DTI_CTX_TCP_USED)
 		tcp_abort(d->tcp, dti_env(d), &d->tcp->ctx[idx], ETA_STATUS_BAD_DESCRIPTOR);
 	if (!(c->flags & DTI_CTX_BOUND))
 		return;
