@@ -284,7 +284,7 @@ static int etad_start_memory(struct ka *ka, int main_cpu, char *err, size_t err_
 	(void)log_level_set(ka->log_level);
 	(void)pthread_setaffinity_np(pthread_self(), sizeof(ka->cpus_ka), &ka->cpus_ka);
 	if (!ka->is_huge)
-		log_warn("hugepages=no reason=\"%s\" effect=\"slower, otherwise the same\"",
+		log_warn("hugepages=no reason=\"%s\" effect=\"ordinary pages: slower, otherwise the same\"",
 				ka->conf.hugepages == CONF_HUGE_NO ? "configured" : "none to be had; scripts/setup reserves them");
 	rc = mem_init(&ka->mem, ka->conf.hugepages != CONF_HUGE_NO && mem_huge_works(), (int)rte_socket_id() > 0 ? (int)rte_socket_id() : -1);
 	if (rc < 0)

@@ -66,7 +66,7 @@ struct port_ops {
 
 /**
  * port_open() - Open a port by its configured name.
- * @spec:  "dpdk:<devargs>", or "packet:<ifname>[,own][,nogro][,big=N][,small=N]" (see port_packet).
+ * @spec:  "dpdk:<devargs>", or "packet:<ifname>[,own][,gro|nogro][,big=N][,small=N]" (see port_packet).
  * @socket_id: NUMA node for its pools.
  * @err:   [@err_len] receives one line on failure: what failed, and what to do.
  *

@@ -12,11 +12,17 @@
 
 #include "engine/net/port.h"
 
-/* From the port's name: packet:<ifname>[,own][,nogro][,big=N][,small=N] */
+/* From the port's name: packet:<ifname>[,own][,gro|nogro][,big=N][,small=N] */
+enum packet_gro {
+	PACKET_GRO_DEFAULT, /* on if the device is our own, else as it is */
+	PACKET_GRO_ON,
+	PACKET_GRO_KEEP,
+};
+
 struct packet_conf {
 	char ifname[16];
 	bool is_own;      /* "own": the kernel does not use the device (TAP mode) */
-	bool keep_gro;    /* "nogro": leave the device's GRO setting alone */
+	enum packet_gro gro;
 	uint32_t big_n;   /* receive buffers of 64 KiB */
 	uint32_t small_n; /* transmit buffers of 2 KiB */
 };
@@ -31,7 +37,7 @@ struct packet_dev {
 
 /* Return: 0, or -1 with @err said. */
 int packet_conf_parse(const char *args, struct packet_conf *conf, char *err, size_t err_len);
-/* Ask the kernel about the interface; turn GRO on. Return: 0, or -1 with @err said. */
+/* Ask the kernel about the interface; turn GRO on if wanted. Return: 0, or -1 with @err said. */
 int packet_dev_open(
 		const struct packet_conf *conf, struct packet_dev *dev, char *err, size_t err_len);
 /* Put GRO back. */

@@ -3,9 +3,9 @@
  * The kernel interface behind a packet port.
  *
  * GRO at our end makes superframes of what a sender without GSO sends, and is the largest single
- * gain (5.6 times). It is on by default on hardware and off on veth; we turn it on where it is off,
- * also on a device the kernel shares, which gains from it too, and turn it off again at close. A
- * daemon that is killed leaves it on: harmless, and `ethtool -K DEV gro off` undoes it.
+ * gain (5.6 times). It is on by default on hardware and off on veth. On a device of our own we turn
+ * it on where it is off, and off again at close; a daemon that is killed leaves it on. A device
+ * that the kernel shares keeps what its administrator set, unless the port's name says "gro".
  *
  * On a shared device the socket filter lets only TCP to this host, ICMP and what may hide TCP pass:
  * the kernel has its own copy of the rest, and a VLAN frame, from which the kernel has removed the
@@ -61,8 +61,8 @@ static bool option(const char *word, struct packet_conf *conf)
 		conf->is_own = true;
 		return true;
 	}
-	if (strcmp(word, "nogro") == 0) {
-		conf->keep_gro = true;
+	if (strcmp(word, "gro") == 0 || strcmp(word, "nogro") == 0) {
+		conf->gro = word[0] == 'g' ? PACKET_GRO_ON : PACKET_GRO_KEEP;
 		return true;
 	}
 	if (strncmp(word, "big=", 4) == 0)
@@ -93,8 +93,8 @@ int packet_conf_parse(const char *args, struct packet_conf *conf, char *err, siz
 		if (option(word, conf))
 			continue;
 		(void)snprintf(err, err_len,
-				"port 'packet:%s': '%s' is not one of own, nogro, big=N, small=N "
-				"(N from %u to %u)",
+				"port 'packet:%s': '%s' is not one of own, gro, nogro, big=N, "
+				"small=N (N from %u to %u)",
 				args, word, BUFS_MIN, BUFS_MAX);
 		return -1;
 	}
@@ -107,6 +107,11 @@ static void request(struct ifreq *ifr, const struct packet_conf *conf)
 {
 	memset(ifr, 0, sizeof(*ifr));
 	memcpy(ifr->ifr_name, conf->ifname, sizeof(conf->ifname));
+}
+
+static bool wants_gro(const struct packet_conf *conf)
+{
+	return conf->gro == PACKET_GRO_ON || (conf->gro == PACKET_GRO_DEFAULT && conf->is_own);
 }
 
 static int gro(int fd, const struct packet_conf *conf, uint32_t cmd, uint32_t on)
@@ -158,7 +163,7 @@ int packet_dev_open(
 			close(fd);
 		return -1;
 	}
-	if (!conf->keep_gro && gro(fd, conf, ETHTOOL_GGRO, 0) == 0)
+	if (wants_gro(conf) && gro(fd, conf, ETHTOOL_GGRO, 0) == 0)
 		dev->gro_changed = gro(fd, conf, ETHTOOL_SGRO, 1) >= 0;
 	close(fd);
 	return 0;

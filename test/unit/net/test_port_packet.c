@@ -350,13 +350,20 @@ static uint32_t gro_is_on(void)
 	return v.data;
 }
 
-START_TEST(port_packet__gro_is_on_while_open_and_put_back)
+START_TEST(port_packet__gro_is_on_while_open_if_wanted_and_put_back)
 {
 	ck_assert_uint_eq(gro_is_on(), 0);
-	start("packet:va,nogro" SPEC);
+	start("packet:va" SPEC); /* the kernel's device */
 	ck_assert_uint_eq(gro_is_on(), 0);
 	stop();
-	start("packet:va" SPEC);
+	start("packet:va,own,nogro" SPEC);
+	ck_assert_uint_eq(gro_is_on(), 0);
+	stop();
+	start("packet:va,own" SPEC);
+	ck_assert_uint_eq(gro_is_on(), 1);
+	stop();
+	ck_assert_uint_eq(gro_is_on(), 0);
+	start("packet:va,gro" SPEC);
 	ck_assert_uint_eq(gro_is_on(), 1);
 	stop();
 	ck_assert_uint_eq(gro_is_on(), 0);
@@ -452,7 +459,7 @@ int main(void)
 	tcase_add_test(tc, port_packet__own_device_gets_tags_back);
 	tcase_add_test(tc, port_packet__what_is_too_long_is_counted_and_the_rest_sent);
 	tcase_add_test(tc, port_packet__frames_sent_by_the_kernel_are_not_received);
-	tcase_add_test(tc, port_packet__gro_is_on_while_open_and_put_back);
+	tcase_add_test(tc, port_packet__gro_is_on_while_open_if_wanted_and_put_back);
 	tcase_add_test(tc, port_packet__pool_empty_receives_later);
 	tcase_add_test(tc, port_packet__interface_down_is_no_disaster);
 	tcase_add_test(tc, port_open__failure_names_what_is_wrong);
