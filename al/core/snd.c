@@ -13,6 +13,7 @@
 
 #include "al/core/al.h"
 
+#define SKEWS 32u /* of a cache line each: less than half of the smallest chunk */
 #define MEDIUM_ABOVE 4096u /* bytes to write now ... */
 #define LARGE_ABOVE 16384u
 #define MEDIUM_QUEUED 8192u /* ... or not acknowledged yet */
@@ -86,6 +87,15 @@ static uint32_t order_for(const struct al_conn *conn, size_t left)
 							      : ETA_CHUNK_ORDER_SMALL;
 }
 
+/*
+ * The first byte of a chain lies some lines into its chunk, different for each DTI: pages that all begin to be used at their start compete for
+ * the same few sets of the caches.
+ */
+static uint32_t chain_skew(const struct al_conn *conn, uint32_t order)
+{
+	return order == ETA_CHUNK_ORDER_SMALL ? (conn->dti_idx + SKEWS / 2) % SKEWS * ETA_CACHELINE : 0;
+}
+
 /* Make a chunk for the bytes from snd_tail on. Return 0; -EAGAIN no memory now. */
 static ETA_COLD int chunk_append(struct al_conn *conn, size_t left)
 {
@@ -103,7 +113,7 @@ static ETA_COLD int chunk_append(struct al_conn *conn, size_t left)
 	if (!bytes)
 		return -EAGAIN;
 	meta->next = ETA_CHUNK_NONE;
-	meta->off = conn->snd_tail;
+	meta->off = cur->bytes ? conn->snd_tail : conn->snd_tail - chain_skew(conn, order);
 	meta->gen = conn->gen;
 	meta->order = (uint8_t)order;
 	eta_store_release_u32(&meta->dti, conn->dti_idx);
@@ -114,7 +124,7 @@ static ETA_COLD int chunk_append(struct al_conn *conn, size_t left)
 	*cur = (struct al_cursor){.bytes = bytes,
 			.meta = meta,
 			.chunk = chunk,
-			.off = conn->snd_tail,
+			.off = meta->off,
 			.order = order,
 			.len_bytes = ETA_CHUNK_BYTES(order)};
 	al_sweep_watch(conn);

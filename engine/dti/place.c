@@ -15,6 +15,7 @@
 #include "engine/dti/xlate.h"
 #include "engine/tcp/tcp.h"
 
+#define PLACE_SKEWS 32u /* of a cache line each: less than half of the smallest chunk */
 #define SWEEP_US 1000000u
 #define BULK_BYTES (32u << 10) /* a connection that holds this much gets large chunks */
 #define SOME_BYTES (4u << 10)
@@ -117,10 +118,20 @@ static uint32_t order_for(uint32_t bytes, uint32_t want)
 	return bytes > SOME_BYTES ? ETA_CHUNK_ORDER_MEDIUM : ETA_CHUNK_ORDER_SMALL;
 }
 
+/*
+ * The first byte of a chain lies some lines into its chunk, different for each DTI: pages that all begin to be used at their start compete for
+ * the same few sets of the caches.
+ */
+static uint32_t chain_skew(const struct dti_ctx *c)
+{
+	return c->dti % PLACE_SKEWS * ETA_CACHELINE;
+}
+
 /* The chain shall reach up to @upto. Return: how far it does. */
 static uint32_t chain_extend(struct dti *d, struct dti_ctx *c, uint32_t upto, uint32_t want)
 {
 	uint32_t end = c->rcv_head; /* no chain: nothing is kept */
+	uint32_t off = end - chain_skew(c);
 
 	for (;;) {
 		if (c->rcv_last != ETA_CHUNK_NONE) {
@@ -130,11 +141,11 @@ static uint32_t chain_extend(struct dti *d, struct dti_ctx *c, uint32_t upto, ui
 				dti_kill(d, (uint32_t)(c - d->ctx));
 				return c->rcv_head;
 			}
-			end = last->off + ETA_CHUNK_BYTES(last->order);
+			off = end = last->off + ETA_CHUNK_BYTES(last->order);
 		}
 		if (!eta_counter_after(upto, end))
 			return end;
-		if (!chain_append(d, c, end, order_for(upto - c->rcv_head, want)))
+		if (!chain_append(d, c, off, order_for(upto - c->rcv_head, want)))
 			return end;
 	}
 }
