@@ -29,12 +29,12 @@ def cpu_s_of(pid):
 
 
 class Lab:
-    """One lab; has_etad=False makes the same namespaces for the kernel alone. @nice: a command that goes before all that is measured."""
+    """One lab; has_etad=False makes the same namespaces for the kernel alone. @favour: a command that goes before all that is measured."""
 
-    def __init__(self, root, name, port, sets=(), has_etad=True, nice=()):
+    def __init__(self, root, name, port, sets=(), has_etad=True, favour=()):
         self.tool = os.path.join(root, "scripts", "lab")
         self.name, self.port, self.sets, self.has_etad = name, port, list(sets), has_etad
-        self.nice = list(nice)
+        self.favour = list(favour)
         self.vars = {}
         self.is_up = False
 
@@ -50,8 +50,8 @@ class Lab:
         env = dict(os.environ)
         if not self.has_etad:
             env["ETA_LAB_NO_ETAD"] = "1"
-        if self.nice:
-            env["ETA_LAB_WRAP"] = " ".join(self.nice)
+        if self.favour:
+            env["ETA_LAB_WRAP"] = " ".join(self.favour)
         args = ["up", "--port", self.port]
         for line in self.sets:
             args += ["--set", line]
@@ -89,7 +89,7 @@ class Lab:
 
     def run(self, side, argv, stdout=subprocess.PIPE):
         """Start a program on a side: eta, kernel or peer."""
-        return subprocess.Popen([*self.nice, self.tool, "--name", self.name, side, *argv], stdin=subprocess.DEVNULL, stdout=stdout,
+        return subprocess.Popen([*self.favour, self.tool, "--name", self.name, side, *argv], stdin=subprocess.DEVNULL, stdout=stdout,
                                 stderr=subprocess.PIPE, text=True)
 
     def is_listening(self, side, port):
