@@ -141,7 +141,6 @@ void tcp_conn_established(const struct tcp_env *e, struct tcp_ctx *ctx)
 	ctx->oow_last_ms = 0;
 	ctx->rcv_mss = ctx->mss_adv < TCP_MSS_DEFAULT_V4 ? ctx->mss_adv : TCP_MSS_DEFAULT_V4;
 	ctx->quick_n = TCP_QUICK_SEGS;
-	ctx->flags |= TCP_CTX_PINGPONG;
 	ctx->estab_ms = e->now_ms;
 	tcp_cc_open(e, ctx);
 	tcp_conn_set_state(e, ctx, ctx->flags & TCP_CTX_FIN_QUEUED ? TCP_STATE_FIN_WAIT_1

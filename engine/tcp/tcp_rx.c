@@ -9,9 +9,10 @@
  *
  * When is an ACK due? At once for two full segments (a superframe counts as what it holds), for the
  * first segments of a bulk transfer, and where the other side needs it to recover; else it waits
- * delack_ms to ride on data. A short segment at the start is taken for a request whose answer will
- * carry the ACK; if the delayed-ACK timer proves that wrong, the short ones are acknowledged at
- * once, too.
+ * delack_ms to ride on data. Until we have sent data in answer to data, nobody knows that this is a
+ * dialogue: the first segments, short ones too, are acknowledged with their burst, so that a peer
+ * under Nagle's rule that says one thing in two writes is not held up. If the delayed-ACK timer
+ * proves that a dialogue is none any more, it is the same again.
  *
  * RFC 9293 3.10.7.4, RFC 1122 4.2.3.2, RFC 5681 4.2, RFC 7323 4.3 and 5; Van Jacobson's header
  * prediction.

@@ -334,7 +334,8 @@ static void new_sent(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t n)
 		ctx->rtt_seq = ctx->snd_nxt;
 		ctx->rtt_start_us32 = (uint32_t)e->now_us;
 	}
-	if (e->now_ms - ctx->rx_last_ms < e->stack->conf.delack_ms)
+	/* An answer makes it a dialogue; what is said before the peer has said anything does not. */
+	if (e->now_ms - ctx->rx_last_ms < e->stack->conf.delack_ms && ctx->rcv_nxt != ctx->irs + 1)
 		ctx->flags |= TCP_CTX_PINGPONG;
 	if (ctx->rtx_at_ms == 0 || ctx->flags & TCP_CTX_PERSIST) {
 		if (ctx->flags & TCP_CTX_PERSIST) {

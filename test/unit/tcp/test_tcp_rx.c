@@ -41,7 +41,8 @@ START_TEST(tcp_rx__request_and_response_are_two_segments)
 		fake_flush(core);
 	}
 	fake_take(core);
-	ck_assert_uint_eq(core->sent_n, 1 + 5); /* the SYN-ACK, and one for each request */
+	/* the SYN-ACK, the ACK of the first request (a dialogue begins with an answer), one for each request */
+	ck_assert_uint_eq(core->sent_n, 1 + 1 + 5);
 	ck_assert_uint_eq(core->stack.stats.hp_hits, 5);
 	fake_free(core);
 }
@@ -85,9 +86,62 @@ START_TEST(tcp_rx__bulk_start_is_acked_quickly)
 }
 END_TEST
 
+/* Two small writes of a peer under Nagle's rule: the second waits for our ACK of the first. */
+START_TEST(tcp_rx__first_small_segments_are_acked_with_their_burst)
+{
+	open_new();
+	fake_rx(core, ctx, TCP_ACK, 1, 1, 10);
+	fake_flush(core);
+	ck_assert_str_eq(fake_take(core), "place 0+10; readable 10; A 1+0 11; ");
+	fake_rx(core, ctx, TCP_ACK, 11, 1, 10);
+	fake_flush(core);
+	ck_assert_str_eq(fake_take(core), "place 10+10; readable 20; A 1+0 21; ");
+	/* an answer in the same turn carries it */
+	fake_rx(core, ctx, TCP_ACK, 21, 1, 10);
+	fake_write(core, ctx, 5);
+	fake_flush(core);
+	ck_assert_str_eq(fake_take(core), "place 20+10; readable 30; PA 1+5 31; ");
+	/* and makes it a dialogue */
+	fake_rx(core, ctx, TCP_ACK, 31, 6, 10);
+	fake_flush(core);
+	ck_assert_str_eq(fake_take(core), "acked 5; place 30+10; readable 40; ");
+	fake_free(core);
+}
+END_TEST
+
+/* Sending first, as a client or a server with a greeting, is no answer. */
+START_TEST(tcp_rx__who_speaks_first_acks_the_first_answer_at_once)
+{
+	open_new();
+	fake_write(core, ctx, 5);
+	fake_take(core);
+	fake_rx(core, ctx, TCP_ACK, 1, 6, 10);
+	fake_flush(core);
+	ck_assert_str_eq(fake_take(core), "acked 5; place 0+10; readable 10; A 6+0 11; ");
+	fake_free(core);
+}
+END_TEST
+
+/* A quick start has an end. */
+START_TEST(tcp_rx__after_sixteen_acks_small_segments_wait)
+{
+	open_new();
+	for (uint32_t i = 0; i < 16; i++) {
+		fake_rx(core, ctx, TCP_ACK, 1 + 10 * i, 1, 10);
+		fake_flush(core);
+	}
+	fake_take(core);
+	fake_rx(core, ctx, TCP_ACK, 161, 1, 10);
+	fake_flush(core);
+	ck_assert_str_eq(fake_take(core), "place 160+10; readable 170; ");
+	fake_free(core);
+}
+END_TEST
+
 START_TEST(tcp_rx__lone_segment_is_acked_by_the_timer)
 {
 	open_new();
+	ctx->flags |= TCP_CTX_PINGPONG;
 	fake_rx(core, ctx, TCP_ACK, 1, 1, 64);
 	fake_run(core, 38);
 	ck_assert_str_eq(fake_take(core), "place 0+64; readable 64; ");
@@ -101,6 +155,7 @@ END_TEST
 START_TEST(tcp_rx__after_the_timer_small_segments_are_acked_quickly)
 {
 	open_new();
+	ctx->flags |= TCP_CTX_PINGPONG;
 	fake_rx(core, ctx, TCP_ACK, 1, 1, 64);
 	fake_run(core, 50);
 	fake_take(core);
@@ -260,7 +315,9 @@ END_TEST
 
 FACTS("tcp rx", tcp_rx__in_order_takes_the_fast_path, tcp_rx__request_and_response_are_two_segments,
 	tcp_rx__second_full_segment_is_acked_at_once, tcp_rx__superframe_counts_as_its_segments,
-	tcp_rx__bulk_start_is_acked_quickly, tcp_rx__lone_segment_is_acked_by_the_timer,
+	tcp_rx__bulk_start_is_acked_quickly, tcp_rx__first_small_segments_are_acked_with_their_burst,
+	tcp_rx__who_speaks_first_acks_the_first_answer_at_once, tcp_rx__after_sixteen_acks_small_segments_wait,
+	tcp_rx__lone_segment_is_acked_by_the_timer,
 	tcp_rx__after_the_timer_small_segments_are_acked_quickly, tcp_rx__quickack_option_acks_each,
 	tcp_rx__one_burst_one_ack, tcp_rx__ack_frees_bytes_and_stops_the_timer,
 	tcp_rx__partial_ack_keeps_the_timer, tcp_rx__rtt_is_measured, tcp_rx__timestamps_stay_on_the_fast_path,

@@ -276,6 +276,7 @@ START_TEST(tcp_next_deadline_us__is_the_delayed_ack)
 {
 	open_new();
 	fake_run(core, 2000); /* the entry of the SYN's timer finds out that it is not needed */
+	ctx->flags |= TCP_CTX_PINGPONG;
 	ck_assert_uint_eq(tcp_next_deadline_us(&core->stack, core->now_us), UINT64_MAX);
 	fake_rx(core, ctx, TCP_ACK, 1, 1, 10);
 	ck_assert_uint_le(tcp_next_deadline_us(&core->stack, core->now_us), 40000);
