@@ -540,7 +540,6 @@ static void etad_end_sessions(struct ka *ka)
 
 static void etad_stop_cores(struct ka *ka)
 {
-	struct eta_admin_msg msg = {.op = ETA_ADMIN_STOP};
 	bool any = false;
 
 	for (uint32_t i = 0; i < ka->cores_n; i++)
@@ -551,7 +550,7 @@ static void etad_stop_cores(struct ka *ka)
 		etad_end_sessions(ka);
 	for (uint32_t i = 0; i < ka->cores_n; i++)
 		if (ka->core[i].is_running)
-			(void)irq_post(&ka->irq, i, &msg, NULL, NULL);
+			irq_stop(&ka->irq, i);
 	for (uint32_t i = 0; i < ka->cores_n; i++) {
 		if (ka->core[i].is_running)
 			(void)pthread_join(ka->core[i].thread, NULL);

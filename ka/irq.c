@@ -13,7 +13,7 @@
 #include <rte_ring_elem.h>
 
 #define IRQ_NONE UINT32_MAX
-#define IRQ_OUTSTANDING_MAX (ETA_ADMIN_RING - 1)
+#define IRQ_OUTSTANDING_MAX (ETA_ADMIN_RING - 2)
 
 struct irq_call {
 	struct irq_call *next; /* waiting for room */
@@ -121,6 +121,15 @@ void irq_post_all(struct irq *irq, const struct eta_admin_msg *msg)
 {
 	for (uint32_t i = 0; i < irq->cores_n; i++)
 		(void)irq_post(irq, i, msg, NULL, NULL);
+}
+
+void irq_stop(struct irq *irq, uint32_t idx)
+{
+	const struct eta_admin_msg msg = {.op = ETA_ADMIN_STOP, .cookie = UINT64_MAX};
+	struct irq_core *core = &irq->core[idx];
+
+	if (rte_ring_enqueue_elem(core->commands, &msg, sizeof(msg)) == 0)
+		irq_kick(core);
 }
 
 uint32_t irq_inject(struct irq *irq, struct rte_mbuf **burst, uint32_t n)

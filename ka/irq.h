@@ -2,7 +2,7 @@
 /*
  * KA's side of the rings to the engine cores: commands and their answers, notices, punted and injected frames.
  *
- * A command is queued without bound here and enters a core's ring as room comes: at most ETA_ADMIN_RING - 1 are outstanding, so an answer always finds
+ * A command is queued without bound here and enters a core's ring as room comes: at most ETA_ADMIN_RING - 2 are outstanding, so an answer always finds
  * room. The answer finds its caller by the cookie. Commands to one core are carried out in order.
  * The interrupt proxy is the pair of descriptors: a core's notify fd wakes KA; KA's write to the kick fd wakes a core. Wakes of applications do
  * not pass here: the engine writes their wake pipes itself, which saves a hop of 16-38 us.
@@ -66,6 +66,8 @@ void irq_fini(struct irq *irq);
 int irq_post(struct irq *irq, uint32_t core, const struct eta_admin_msg *msg, irq_done_fn *done, void *arg);
 /* The same to every core, nobody waits. */
 void irq_post_all(struct irq *irq, const struct eta_admin_msg *msg);
+/* ETA_ADMIN_STOP, ahead of what still waits here, with room kept for it: nobody waits for more answers. Once, before the thread is joined. */
+void irq_stop(struct irq *irq, uint32_t core);
 /* Hand frames to core 0's injected ring. Consumes all; what finds no room is freed and counted in the return value. */
 uint32_t irq_inject(struct irq *irq, struct rte_mbuf **burst, uint32_t n);
 /* Commands not answered yet. */

@@ -27,7 +27,7 @@
 #include "test/unit/ka/fake_engine.h"
 #include "test/unit/ka/ka_ns.h"
 
-#define WAIT_MS 3000
+#define WAIT_MS 8000
 
 static struct ka ka;
 static pthread_t ka_thread;
@@ -38,12 +38,13 @@ static char path[64];
 static int dial(void)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	const struct timeval limit = {.tv_sec = 3};
+	const struct timeval limit = {.tv_sec = WAIT_MS / 1000};
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
 	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
-	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)); /* also of connect */
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	return fd;
 }
 
@@ -155,6 +156,7 @@ static bool sessions_become(uint32_t n)
 /* A child that attaches and then waits to be killed, or ends by itself when a byte comes. */
 static pid_t child_attached(int *tell, void (*more)(struct attached *a))
 {
+	struct pollfd ready = {.events = POLLIN};
 	int up[2], down[2];
 	char c = 0;
 	pid_t pid;
@@ -177,6 +179,8 @@ static pid_t child_attached(int *tell, void (*more)(struct attached *a))
 	}
 	close(up[1]);
 	close(down[0]);
+	ready.fd = up[0];
+	ck_assert_int_eq(poll(&ready, 1, 2 * WAIT_MS), 1);
 	ck_assert_int_eq(read(up[0], &c, 1), 1);
 	ck_assert_int_eq(c, 1);
 	close(up[0]);
