@@ -44,7 +44,7 @@ refuse_conf "unknown key in a group" 'etad\.conf:2: .*colour' "$port" 'tcp = { c
 refuse_conf "wrong type" 'etad\.conf:2: .*cores' "$port" 'cores = "one";'
 refuse_conf "out of range" 'etad\.conf:2: .*idle_spin_us' "$port" 'idle_spin_us = -5;'
 refuse_conf "not a word of the list" 'etad\.conf:2: .*idle' "$port" 'idle = "sleepy";'
-refuse_conf "syntax error" 'etad\.conf:2: ' "$port" 'cores = [ 1'
+refuse_conf "syntax error" 'etad\.conf:2: ' "$port" 'cores = [ 1;'
 refuse_conf "no port" 'port' "$control"
 refuse_conf "no such interface" 'nosuch0' 'ports = ( { name = "packet:nosuch0"; } );'
 refuse_conf "no such kind of port" 'pigeon' 'ports = ( { name = "pigeon:eth0"; } );'
