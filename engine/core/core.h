@@ -22,7 +22,7 @@
 #define CORE_TIMER_BUDGET 128u
 #define CORE_SWEEP_BUDGET 32u
 #define CORE_REAP_SLICE 2048u
-#define CORE_TURN_FRAMES 256u  /* frames to ourselves that wait for the next turn of the loop */
+#define CORE_TURN_FRAMES 8192u /* frames to ourselves that wait for the next turn of the loop; power of two */
 #define CORE_HOPS 1024u        /* destinations whose next hop is remembered; power of two */
 #define CORE_FAILED 256u       /* contexts remembered whose segment had no way */
 #define CORE_KICK_LOOK_US 50u  /* awake: look at kick descriptors of dormant rings this often */
@@ -50,7 +50,7 @@ struct core_stats {
 	uint64_t rx_no_ctx;      /* TCP segments without context or listener: punted */
 	uint64_t rx_not_local;   /* TCP segments to an address that is not ours */
 	uint64_t turned;         /* frames to ourselves */
-	uint64_t turn_full;      /* ... dropped: queue full */
+	uint64_t turn_full;      /* ... dropped: queue full, or in several buffers */
 	uint64_t tx_no_hop;      /* segments not sent: no route */
 	uint64_t tx_pending;     /* segments not sent: neighbour not resolved yet */
 	uint64_t tx_no_bytes;    /* segments not sent: the DTI's chunks did not give the bytes */

@@ -50,6 +50,33 @@ START_TEST(core_poll_once__turns_local_traffic_round)
 }
 END_TEST
 
+/* More than any burst, batch or table of a switch: nothing is dropped. */
+START_TEST(core_poll_once__turns_hundreds_of_frames_in_one_turn_without_loss)
+{
+	struct pair_conf conf = {.engine = {.contexts_max = 2048}};
+	struct model_conf many = {.dtis_n = 1024, .rcv_pages = 2048, .doorbell_n = 2048, .event_n = 2048};
+	struct model_conn *master, *a[400];
+	char got[8];
+	int n = 0;
+
+	two_begin(&t, &conf, &many, NULL, 8);
+	master = model_listen(t.client, "10.0.0.1", 5000, 512, 400);
+	turn(&t);
+	for (int i = 0; i < 400; i++)
+		a[i] = model_connect(t.client, "10.0.0.1", 5000);
+	turn(&t);
+	for (int i = 0; i < 400; i++)
+		ck_assert_uint_eq(model_send(a[i], "inside", 6), 6);
+	turn(&t);
+	for (struct model_conn *b = model_accept(master); b; b = model_accept(master))
+		n += model_recv(b, got, sizeof(got)) == 6;
+	ck_assert_int_eq(n, 400);
+	ck_assert_uint_eq(pair_stat(t.pair, 0, "turn_full"), 0);
+	ck_assert_uint_eq(pair_stat(t.pair, 0, "TcpRetransSegs"), 0);
+	two_end(&t);
+}
+END_TEST
+
 START_TEST(core_poll_once__never_answers_what_it_does_not_own)
 {
 	two_begin(&t, NULL, NULL, NULL, 8);
@@ -254,6 +281,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, engine_create__an_idle_connection_costs_less_than_700_bytes);
 	tcase_add_test(tc, core_poll_once__turns_local_traffic_round);
+	tcase_add_test(tc, core_poll_once__turns_hundreds_of_frames_in_one_turn_without_loss);
 	tcase_add_test(tc, core_poll_once__never_answers_what_it_does_not_own);
 	tcase_add_test(tc, core_poll_once__an_unresolved_neighbour_delays_and_loses_nothing);
 	tcase_add_test(tc, admin_poll__a_failed_neighbour_ends_the_attempt);
