@@ -125,7 +125,7 @@ void irq_post_all(struct irq *irq, const struct eta_admin_msg *msg)
 
 void irq_stop(struct irq *irq, uint32_t idx)
 {
-	const struct eta_admin_msg msg = {.op = ETA_ADMIN_STOP, .cookie = UINT64_MAX};
+	struct eta_admin_msg msg = {.op = ETA_ADMIN_STOP, .cookie = UINT64_MAX};
 	struct irq_core *core = &irq->core[idx];
 
 	if (rte_ring_enqueue_elem(core->commands, &msg, sizeof(msg)) == 0)
