@@ -7,6 +7,9 @@
  * already: so accept() in one thread does not depend on which thread took the event. Several processes on one master: a connection for
  * which nobody was armed waits unbound, and TAKE asks for it.
  *
+ * Who only listens posts nothing and subscribes to nothing: that begins with the first wait or accept(). A parent that listens and leaves
+ * accept() to those it forks would else be given the connections that come before they are up, and never look.
+ *
  * How many are posted follows use: it doubles, up to a bound, whenever half of them are gone at once.
  */
 #include <string.h>
@@ -150,9 +153,7 @@ int al_conn_listen(struct al_conn *conn, int shadow_fd, uint32_t backlog, bool v
 	conn->master.posted_n = conn->master.due_n = 0;
 	conn->master.posted_max = backlog < POSTED_START ? (backlog ? backlog : 1) : POSTED_START;
 	conn->master.shadow_fd = -1;
-	ret = al_ring_queue_op(conn, ETA_DB_SUBSCRIBE, AL_EV_ALL);
-	if (!ret)
-		ret = al_ctl_call(&req, sizeof(req), shadow_fd, &rep, sizeof(rep), NULL, 0);
+	ret = al_ctl_call(&req, sizeof(req), shadow_fd, &rep, sizeof(rep), NULL, 0);
 	if (ret) {
 		al_flag_clear(conn, AL_CONN_MASTER);
 		conn->snd.bytes = conn->rcv.bytes = NULL;
@@ -160,9 +161,6 @@ int al_conn_listen(struct al_conn *conn, int shadow_fd, uint32_t backlog, bool v
 	}
 	al_flag_set(conn, AL_CONN_RUNG);
 	conn->state = ETA_DTI_LISTENING;
-	/* Once more: the first may have come before the engine knew this generation. */
-	al_ring_queue_op(conn, ETA_DB_SUBSCRIBE, AL_EV_ALL);
-	al_master_post(conn);
 	return 0;
 }
 
@@ -225,8 +223,11 @@ struct al_conn *al_conn_accept(struct al_conn *master)
 
 	if (!al_flag(master, AL_CONN_MASTER) || al_is_gone())
 		return NULL;
-	if (ETA_UNLIKELY(!master->master.posted_n))
-		al_master_post(master); /* inherited by fork, or memory was short */
+	if (ETA_UNLIKELY(!master->master.posted_n)) {
+		/* the first time, inherited by fork, or memory was short */
+		al_conn_watch(master, AL_EV_ALL, al_flag(master, AL_CONN_EXCLUSIVE));
+		al_master_post(master);
+	}
 	child = accept_bound(master);
 	if (!child && ETA_UNLIKELY(unbound_n(master)))
 		child = accept_unbound(master);

@@ -62,7 +62,7 @@ struct al_conn *al_conn_open(void);
 /* Active open; the conn tells by events. @bound_fd: shadow with an explicit local address, or -1. Return 0 or -errno (-EAFNOSUPPORT: use the kernel). */
 int al_conn_connect(
 		struct al_conn *conn, const struct sockaddr *remote, socklen_t len, int bound_fd);
-/* Master on what @shadow_fd is bound to and listening on. Return 0 or -errno (-EAFNOSUPPORT: use the kernel). */
+/* Master on what @shadow_fd is bound to and listening on. Connections wait in the engine until al_conn_watch() or al_conn_accept(). Return 0 or -errno (-EAFNOSUPPORT: use the kernel). */
 int al_conn_listen(struct al_conn *conn, int shadow_fd, uint32_t backlog, bool v6only);
 /* Next connection ready on a master in this process, or NULL. The caller owns it. */
 struct al_conn *al_conn_accept(struct al_conn *master);

@@ -206,6 +206,7 @@ int eta_listen(const struct sockaddr *local, socklen_t len, int backlog, uint64_
 		return ret;
 	}
 	al_fd_keep(fd, &conn->master.shadow_fd);
+	al_conn_watch(conn, AL_EV_ALL, false);
 	*listener = handle_of(conn);
 	return 0;
 }

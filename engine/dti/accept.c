@@ -474,12 +474,9 @@ bool tcp_up_accept(struct core *env, struct tcp_ctx *ctx)
 	if (m->is_closing)
 		return false;
 	ring = event_subscriber(d, c->master, &is_contended);
-	if (ring == 0 && !is_contended) {
-		d->stats.accept_no_child++;
-		return false;
-	}
+	d->stats.accept_no_child += ring == 0 && !is_contended;
 	count(d, c, -1);
-	if (is_contended) {
+	if (ring == 0 || is_contended) {
 		wait_enter(d, ctx->idx);
 		return true;
 	}

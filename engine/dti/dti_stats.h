@@ -33,7 +33,7 @@
 	X(child_refused,      "child DTIs refused: not free, or no room")                          \
 	X(accept_bound,       "connections bound to a child")                                      \
 	X(accept_waiting,     "connections that had to wait for a child")                          \
-	X(accept_no_child,    "handshakes put off: no child posted")                               \
+	X(accept_no_child,    "handshakes done before a child was posted: they wait")             \
 	X(accept_rebound,     "connections moved from a dead or withdrawn session to another")     \
 	X(ring_dormant,       "idle doorbell rings taken off the polled list")                     \
 	X(ring_kicked,        "idle doorbell rings put back by a kick")

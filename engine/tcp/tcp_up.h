@@ -58,7 +58,7 @@ struct tcp_ctx *tcp_up_embryo(struct core *env, struct tcp_ctx *master, const st
 /**
  * tcp_up_accept() - The handshake of embryo @ctx is complete: bind it to a child DTI.
  *
- * Return: true bound (ACCEPT event raised); false no child posted: TCP ignores this ACK and keeps the embryo.
+ * Return: true bound, or waiting for who accepts (ACCEPT event raised); false the listener is closing: TCP ignores this ACK and keeps the embryo.
  */
 bool tcp_up_accept(struct core *env, struct tcp_ctx *ctx);
 /* TCP needs @ctx no longer: unhash and free it. Not to be touched afterwards. */

@@ -45,6 +45,9 @@ static void listen_up(void)
 	ck_assert_int_eq(al_conn_listen(master, fd, 16, false), 0);
 	close(fd);
 	fake_turn(f);
+	ck_assert_int_eq(f->children_n, 0); /* who only listens takes no connections: a forked child will */
+	al_conn_watch(master, AL_EV_ALL, false);
+	fake_turn(f);
 }
 
 static void dial(struct al_conn *conn)
