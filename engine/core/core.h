@@ -148,6 +148,8 @@ uint64_t core_stage_end(struct core *core, enum core_stage stage, uint64_t since
 
 /* ports.c: a free local port for @tuple (laddr, raddr, rport set). Return: false = none. */
 bool ports_pick(struct core *core, struct ip_tuple *tuple);
+/* Is @tuple free? Ends what is in TIME-WAIT there and may be used again. */
+bool ports_is_free(struct core *core, const struct ip_tuple *tuple);
 
 /* turn.c: the port to ourselves. */
 ETA_MUST_CHECK int turn_init(struct core *core);

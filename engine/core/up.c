@@ -145,7 +145,7 @@ enum eta_status dti_up_local(struct core *env, struct ip_tuple *tuple, uint16_t 
 	if (ip_addr_is_v4(&tuple->laddr) != ip_addr_is_v4(&tuple->raddr))
 		return ETA_STATUS_ADDR_INVALID;
 	if (tuple->lport_be != 0)
-		return ctable_find(&env->ctable, tuple) == 0 ? ETA_STATUS_OK : ETA_STATUS_ADDR_IN_USE;
+		return ports_is_free(env, tuple) ? ETA_STATUS_OK : ETA_STATUS_ADDR_IN_USE;
 	return ports_pick(env, tuple) ? ETA_STATUS_OK : ETA_STATUS_ADDR_INVALID;
 }
 

@@ -91,7 +91,8 @@ struct tcp_stack {
 	uint32_t flush_head;   /* contexts that owe output */
 	uint32_t flush_tail;
 	uint32_t flush_n;
-	uint32_t isn_min;      /* TIME-WAIT reuse: the next embryo's ISS starts here ... */
+	uint32_t isn_min;      /* TIME-WAIT reuse: the next ISS starts here ... */
+	uint32_t isn_min_for;  /* ... of the tuple with this ts_off ... */
 	bool isn_min_valid;    /* ... if set */
 	uint32_t challenge_ms; /* this second of challenge ACKs began here */
 	uint32_t challenge_n;  /* left in it */
@@ -188,6 +189,18 @@ uint64_t tcp_next_deadline_us(const struct tcp_stack *stack, uint64_t now_us);
  */
 void tcp_connect(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
 		const struct ip_tuple *tuple, const struct tcp_param *param, uint64_t now_us);
+
+/**
+ * tcp_reuse() - May the tuple of @ctx serve a new active open? Then end @ctx.
+ *
+ * Only in TIME-WAIT, with timestamps, a second after the peer's last one: whatever is left of the old connection
+ * is older than the new one's SYN by timestamp, and by sequence number, for the tcp_connect() that follows begins above.
+ *
+ * Return: true if @ctx was freed.   Source: RFC 6191; Linux, tcp_tw_reuse.
+ */
+bool tcp_reuse(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint64_t now_us);
+/* Would tcp_reuse() say yes? */
+bool tcp_is_reusable(const struct tcp_ctx *ctx, uint64_t now_us);
 
 /*
  * Passive open. Children inherit @param. Abort the embryos of a listener before closing it: TCP

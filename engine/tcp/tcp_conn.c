@@ -15,6 +15,8 @@
 #include "engine/tcp/siphash.h"
 #include "engine/tcp/tcp_int.h"
 
+#define ISN_STEP 65537u /* beyond any window that was never scaled up, as Linux */
+
 uint32_t tcp_conn_iss(const struct tcp_env *e, const struct ip_tuple *tuple, uint32_t *ts_off)
 {
 	uint8_t key[36];
@@ -35,7 +37,7 @@ void tcp_conn_init(const struct tcp_env *e, struct tcp_ctx *ctx, const struct ip
 	const struct tcp_conf *conf = &e->stack->conf;
 	uint32_t iss = tcp_conn_iss(e, tuple, &ctx->ts_off);
 
-	if (e->stack->isn_min_valid) {
+	if (e->stack->isn_min_valid && e->stack->isn_min_for == ctx->ts_off) {
 		e->stack->isn_min_valid = false;
 		if (seq_lt(iss, e->stack->isn_min))
 			iss = e->stack->isn_min;
@@ -204,6 +206,15 @@ bool tcp_conn_end(const struct tcp_env *e, struct tcp_ctx *ctx, enum eta_status 
 	ctx->state = TCP_STATE_UNUSED;
 	tcp_up_free(e->core, ctx);
 	return true;
+}
+
+bool tcp_conn_recycle(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	TCP_COUNT(e, tw_recycled);
+	e->stack->isn_min = ctx->snd_nxt + ISN_STEP;
+	e->stack->isn_min_for = ctx->ts_off;
+	e->stack->isn_min_valid = true;
+	return tcp_conn_end(e, ctx, ETA_STATUS_OK);
 }
 
 bool tcp_conn_reset(const struct tcp_env *e, struct tcp_ctx *ctx, enum eta_status why)

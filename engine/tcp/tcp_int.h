@@ -25,6 +25,7 @@
 #define TCP_CORK_MS 200u           /* as Linux */
 /* one ACK to empty unacceptable segments in this time, as Linux */
 #define TCP_OOW_MS 500u
+#define TCP_REUSE_MS 1000u         /* TIME-WAIT gives way to an active open, as Linux */
 #define TCP_PAWS_MS (24u * 86400000u)
 
 struct tcp_env {
@@ -144,7 +145,9 @@ void tcp_conn_time_wait(const struct tcp_env *e, struct tcp_ctx *ctx);
 bool tcp_conn_fin_acked(const struct tcp_env *e, struct tcp_ctx *ctx);
 /* The end: tell the user if one is owed the news, unlink, free. Returns true. */
 bool tcp_conn_end(const struct tcp_env *e, struct tcp_ctx *ctx, enum eta_status why);
-/* The same with RST to the peer. */
+/* The end of TIME-WAIT for a new life of the tuple, which begins above these numbers. Returns true. */
+bool tcp_conn_recycle(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* The same as tcp_conn_end() with RST to the peer. */
 bool tcp_conn_reset(const struct tcp_env *e, struct tcp_ctx *ctx, enum eta_status why);
 
 static inline bool tcp_fin_is_acked(const struct tcp_ctx *ctx)

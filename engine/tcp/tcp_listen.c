@@ -15,7 +15,6 @@
 #include "engine/tcp/tcp_int.h"
 
 #define EMBRYO_WND_MIN 14600u
-#define ISN_STEP 65537u /* beyond any window that was never scaled up, as Linux */
 
 /* Options, windows and first numbers from the peer's SYN. */
 static void take_syn(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg)
@@ -154,10 +153,7 @@ enum tcp_verdict tcp_time_wait_rx(const struct tcp_env *e, struct tcp_ctx *ctx,
 	}
 	tcp_opt_parse(seg, &opts);
 	if ((seg->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && is_new_life(ctx, seg, &opts)) {
-		TCP_COUNT(e, tw_recycled);
-		e->stack->isn_min = ctx->snd_nxt + ISN_STEP;
-		e->stack->isn_min_valid = true;
-		tcp_conn_end(e, ctx, ETA_STATUS_OK);
+		(void)tcp_conn_recycle(e, ctx);
 		return TCP_RX_AGAIN;
 	}
 	/* An ACK in its place needs no answer. */

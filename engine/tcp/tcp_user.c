@@ -17,7 +17,6 @@ void tcp_connect(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
 	ctx->flags = TCP_CTX_USER | TCP_CTX_WSCALE | (stack->conf.timestamps ? TCP_CTX_TS : 0) |
 			(stack->conf.sack ? TCP_CTX_SACK : 0);
 	tcp_conn_set_param(&e, ctx, param);
-	stack->isn_min_valid = false;
 	tcp_conn_init(&e, ctx, tuple);
 	space = tcp_up_rcv_space(env, ctx);
 	/* rcv_nxt is 0 until their SYN comes */
@@ -25,6 +24,19 @@ void tcp_connect(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
 	tcp_conn_set_state(&e, ctx, TCP_STATE_SYN_SENT);
 	TCP_COUNT(&e, active_opens);
 	tcp_tx_syn(&e, ctx);
+}
+
+bool tcp_is_reusable(const struct tcp_ctx *ctx, uint64_t now_us)
+{
+	return ctx->state == TCP_STATE_TIME_WAIT && ctx->flags & TCP_CTX_TS &&
+			(uint32_t)(now_us / 1000) - ctx->ts_recent_ms > TCP_REUSE_MS;
+}
+
+bool tcp_reuse(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint64_t now_us)
+{
+	struct tcp_env e = TCP_ENV(stack, env, now_us);
+
+	return tcp_is_reusable(ctx, now_us) && tcp_conn_recycle(&e, ctx);
 }
 
 void tcp_listen(struct tcp_stack *stack, struct tcp_ctx *ctx, const struct tcp_param *param)

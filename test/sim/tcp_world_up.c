@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/tcp/tcp_int.h"
 #include "engine/tcp/seq.h"
 
 #define FRAME_BYTES_MAX 65536u
@@ -75,6 +76,9 @@ struct tcp_ctx *tcp_up_embryo(struct core *env, struct tcp_ctx *master, const st
 		return NULL;
 	}
 	if (w->conf.isn_near_wrap && !env->st.isn_min_valid) {
+		const struct tcp_env e = {.stack = &env->st};
+
+		(void)tcp_conn_iss(&e, tuple, &env->st.isn_min_for);
 		env->st.isn_min = 0u - rnd_below(&w->rnd, 40000);
 		env->st.isn_min_valid = true;
 	}

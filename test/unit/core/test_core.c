@@ -172,6 +172,59 @@ START_TEST(ports_pick__uses_up_the_range_and_says_so)
 }
 END_TEST
 
+static int open_n(struct model_conn **c, int n)
+{
+	int open = 0;
+
+	for (int i = 0; i < n; i++)
+		open += model_state(c[i]) == ETA_DTI_OPEN;
+	return open;
+}
+
+/* The client closes first, so TIME-WAIT is on its side. */
+static void close_all(struct model_conn **c, int n)
+{
+	struct model_conn *b;
+
+	for (int i = 0; i < n; i++)
+		model_close(c[i]);
+	turn(&t);
+	while ((b = model_accept(t.master)) != NULL)
+		model_close(b);
+	turn(&t);
+}
+
+START_TEST(ports_pick__a_tuple_in_time_wait_serves_again_after_a_second)
+{
+	struct pair_conf conf = {.engine = {.port_lo = 40000, .port_hi = 40007}};
+	struct model_conn *c[8];
+
+	two_begin(&t, &conf, NULL, NULL, 32);
+	for (int i = 0; i < 4; i++)
+		c[i] = model_connect(t.client, "10.0.0.2", PORT);
+	turn(&t);
+	close_all(c, 4);
+	pair_pass(t.pair, 1500000);
+	/* four ports are free: they come first */
+	for (int i = 0; i < 4; i++)
+		c[i] = model_connect(t.client, "10.0.0.2", PORT);
+	turn(&t);
+	ck_assert_int_eq(open_n(c, 4), 4);
+	ck_assert_uint_eq(pair_stat(t.pair, 0, "TcpExtTWRecycled"), 0);
+	for (int i = 4; i < 8; i++)
+		c[i] = model_connect(t.client, "10.0.0.2", PORT);
+	turn(&t);
+	ck_assert_int_eq(open_n(c, 8), 8);
+	ck_assert_uint_eq(pair_stat(t.pair, 0, "TcpExtTWRecycled"), 4);
+	close_all(c, 8);
+	/* too early */
+	c[0] = model_connect(t.client, "10.0.0.2", PORT);
+	turn(&t);
+	ck_assert_int_eq(model_status(c[0]), ETA_STATUS_ADDR_INVALID);
+	two_end(&t);
+}
+END_TEST
+
 START_TEST(dti_up_ctx_alloc__a_full_table_refuses_and_recovers)
 {
 	struct pair_conf conf = {.engine = {.contexts_max = 64}};
@@ -288,6 +341,7 @@ int main(void)
 	tcase_add_test(tc, dti_up_local__an_authorised_port_is_used_and_told_to_ka);
 	tcase_add_test(tc, dti_up_local__an_unauthorised_local_address_is_denied);
 	tcase_add_test(tc, ports_pick__uses_up_the_range_and_says_so);
+	tcase_add_test(tc, ports_pick__a_tuple_in_time_wait_serves_again_after_a_second);
 	tcase_add_test(tc, dti_up_ctx_alloc__a_full_table_refuses_and_recovers);
 	tcase_add_test(tc, core_dump__rows_of_connections);
 	tcase_add_test(tc, core_stat_name__every_name_once);
