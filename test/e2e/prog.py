@@ -226,6 +226,20 @@ def killers(host, port, n_conn, wait_s="5"):
     say(" ".join(result))
 
 
+def prefork_late(port, seconds):
+    """Listens, and only after a while forks two workers that accept and answer with their pid, each connection in turn."""
+    master = listen(port)
+    time.sleep(float(seconds))
+    for _ in range(2):
+        if os.fork() == 0:
+            time.sleep(0.2)  # connections come between fork and accept as well
+            while True:
+                s, _ = master.accept()
+                s.sendall(b"%d\n" % os.getpid())
+                s.close()
+    os.wait()
+
+
 def prefork(port, exclusive):
     """Two workers in epoll_wait on one listener. Each says when it is woken, pauses, then accepts and answers with its pid."""
     master = listen(port)
@@ -383,7 +397,7 @@ def ctl_silent(path, n):
 
 
 PROGRAMS = {f.__name__.replace("_", "-"): f for f in (
-    json_sum, json_len, echo_server, udp_echo, udp_ask, long_conn, rr, source, victim, killers, prefork, ask_line, waiter,
+    json_sum, json_len, echo_server, udp_echo, udp_ask, long_conn, rr, source, victim, killers, prefork, prefork_late, ask_line, waiter,
     sink, half_close, ctl_abi, ctl_garbage, ctl_silent)}
 
 if __name__ == "__main__":
