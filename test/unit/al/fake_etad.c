@@ -389,13 +389,14 @@ static void on_close(struct fake *f, uint32_t dti, bool abort)
 static void take(struct fake *f, int ring, const struct eta_doorbell *db)
 {
 	uint32_t dti = ETA_DTI_INDEX(db->dti), op = db->op & ETA_DB_OP_MASK;
-	struct fake_ctx *c = &f->ctx[dti];
+	struct fake_ctx *c;
 
 	(void)ring;
 	if (dti >= FAKE_DTIS) {
 		f->db_bad++;
 		return;
 	}
+	c = &f->ctx[dti];
 	if (op == ETA_DB_CONNECT) {
 		on_connect(f, dti, db);
 		return;

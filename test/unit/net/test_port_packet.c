@@ -150,8 +150,8 @@ static void client_send(struct client *c, uint8_t flags, const uint8_t *data, ui
 	}
 	do {
 		uint32_t rest = len - sent;
-		struct net_iov iov[2] = {
-				{data + sent, rest / 3}, {data + sent + rest / 3, rest - rest / 3}};
+		const uint8_t *at = data ? data + sent : (const uint8_t *)"";
+		struct net_iov iov[2] = {{at, rest / 3}, {at + rest / 3, rest - rest / 3}};
 		int32_t n;
 
 		s.seq = c->snd_nxt + sent;
