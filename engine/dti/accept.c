@@ -446,11 +446,11 @@ static void bind_child(struct dti *d, uint32_t idx, uint16_t ring)
 
 static void open_child(struct dti *d, uint32_t idx, uint16_t ring)
 {
-	struct dti_ctx *c = &d->ctx[idx];
+	struct eta_dti_en *en = dti_en(d, &d->ctx[idx]);
 
 	dti_open(d, idx, ETA_DTI_OPEN, ETA_STATUS_OK);
-	if (d->tcp->ctx[idx].flags & TCP_CTX_FIN_RCVD)
-		dti_en(d, c)->flags |= ETA_EV_RD_CLOSED;
+	if (en && (d->tcp->ctx[idx].flags & TCP_CTX_FIN_RCVD))
+		en->flags |= ETA_EV_RD_CLOSED;
 	event_accept(d, idx, ring);
 	d->stats.accept_bound++;
 }

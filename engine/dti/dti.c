@@ -153,26 +153,6 @@ uint32_t dti_lookup(const struct dti *d, uint16_t session, uint32_t dti, uint16_
 	return idx;
 }
 
-struct eta_dti_en *dti_en(const struct dti *d, const struct dti_ctx *c)
-{
-	const struct eta_dti_al *al;
-	struct eta_dti_en *en = NULL;
-
-	if (!(c->flags & DTI_CTX_BOUND) || !session_dti(&d->session[c->session], c->dti, &al, &en))
-		return NULL;
-	return en;
-}
-
-const struct eta_dti_al *dti_al(const struct dti *d, const struct dti_ctx *c)
-{
-	const struct eta_dti_al *al = NULL;
-	struct eta_dti_en *en;
-
-	if (!(c->flags & DTI_CTX_BOUND) || !session_dti(&d->session[c->session], c->dti, &al, &en))
-		return NULL;
-	return al;
-}
-
 static void word_store(struct eta_dti_en *en, uint16_t gen, uint8_t state, uint8_t status)
 {
 	uint32_t *word = (uint32_t *)(void *)&en->gen;
@@ -233,7 +213,7 @@ void dti_open(struct dti *d, uint32_t idx, uint8_t state, uint8_t status)
 	en->snd_nxt = 0;
 	en->ring_at = 0;
 	dti_update_snd_limit(d, idx);
-	place_update_ring_at(d, idx);
+	place_update_ring_at(d, idx, en);
 	memcpy(en->laddr, c->tuple.laddr.b, 16);
 	memcpy(en->raddr, c->tuple.raddr.b, 16);
 	en->lport_be = c->tuple.lport_be;

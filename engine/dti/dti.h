@@ -159,8 +159,26 @@ bool dti_update_snd_limit(struct dti *d, uint32_t idx);
 /* The DTI of @idx is free: memory goes, the EN half says FREE, subscribers are told. */
 void dti_unbind(struct dti *d, uint32_t idx);
 /* EN half and AL half of a bound context. */
-struct eta_dti_en *dti_en(const struct dti *d, const struct dti_ctx *c);
-const struct eta_dti_al *dti_al(const struct dti *d, const struct dti_ctx *c);
+static inline struct eta_dti_en *dti_en(const struct dti *d, const struct dti_ctx *c)
+{
+	const struct eta_dti_al *al;
+	struct eta_dti_en *en = NULL;
+
+	if (!(c->flags & DTI_CTX_BOUND) || !session_dti(&d->session[c->session], c->dti, &al, &en))
+		return NULL;
+	return en;
+}
+
+static inline const struct eta_dti_al *dti_al(const struct dti *d, const struct dti_ctx *c)
+{
+	const struct eta_dti_al *al = NULL;
+	struct eta_dti_en *en;
+
+	if (!(c->flags & DTI_CTX_BOUND) || !session_dti(&d->session[c->session], c->dti, &al, &en))
+		return NULL;
+	return al;
+}
+
 /* Change state and status in the EN half (gen stays), release. */
 void dti_set_state(struct dti *d, const struct dti_ctx *c, uint8_t state, uint8_t status);
 

@@ -209,7 +209,7 @@ uint16_t event_subscriber(struct dti *d, uint32_t idx, bool *is_contended)
 /* ---- sending ---- */
 
 /* The number of a DTI of session @owner as @reader knows it. */
-static uint32_t dti_number(const struct dti *d, uint16_t owner, uint16_t reader, uint32_t dti)
+static inline uint32_t dti_number(const struct dti *d, uint16_t owner, uint16_t reader, uint32_t dti)
 {
 	const struct session *r = &d->session[reader];
 
@@ -223,7 +223,7 @@ static uint32_t dti_number(const struct dti *d, uint16_t owner, uint16_t reader,
 
 static void touch(struct dti *d, struct dti_ring *ring);
 
-static bool push(struct dti *d, struct dti_ring *ring, const struct eta_event *ev)
+static inline bool push(struct dti *d, struct dti_ring *ring, const struct eta_event *ev)
 {
 	uint64_t w[4];
 
@@ -236,13 +236,13 @@ static bool push(struct dti *d, struct dti_ring *ring, const struct eta_event *e
 }
 
 /* The newest state of context @idx as an event with @flags for @ring. */
-static void compose(struct dti *d, uint32_t idx, const struct dti_ring *ring, uint8_t flags, struct eta_event *ev)
+static inline void compose(struct dti *d, uint32_t idx, const struct dti_ring *ring, uint8_t flags, struct eta_event *ev)
 {
 	const struct dti_ctx *c = &d->ctx[idx];
 	struct eta_dti_en *en;
 	uint32_t word;
 
-	memset(ev, 0, sizeof(*ev));
+	*ev = (struct eta_event){0};
 	ev->flags = flags;
 	if (is_accept_carrier(c)) {
 		const struct dti_ctx *m = &d->ctx[c->master];
@@ -263,6 +263,8 @@ static void compose(struct dti *d, uint32_t idx, const struct dti_ring *ring, ui
 		return;
 	}
 	en = dti_en(d, c);
+	if (ETA_UNLIKELY(!en))
+		return;
 	word = eta_load_relaxed_u32(ETA_DTI_WORD(en));
 	ev->rcv_tail = c->rcv_tail;
 	ev->snd_una = c->snd_una;
@@ -526,6 +528,7 @@ static void kill_now(struct dti *d, uint32_t idx)
 {
 	struct dti_ctx *c = &d->ctx[idx];
 	struct eta_admin_msg msg = {.op = ETA_ADMIN_DTI_DEAD, .session = d->session[c->session].number};
+	struct eta_dti_en *en;
 
 	c->flags &= ~DTI_CTX_KILL;
 	d->stats.dti_killed++;
@@ -537,10 +540,11 @@ static void kill_now(struct dti *d, uint32_t idx)
 		accept_unlisten(d, idx);
 	else if (c->flags & DTI_CTX_TCP_USED)
 		tcp_abort(d->tcp, dti_env(d), &d->tcp->ctx[idx], ETA_STATUS_BAD_DESCRIPTOR);
-	if (!(c->flags & DTI_CTX_BOUND))
+	en = dti_en(d, c);
+	if (!en)
 		return;
 	dti_set_state(d, c, ETA_DTI_CLOSED, ETA_STATUS_BAD_DESCRIPTOR);
-	dti_en(d, c)->flags |= ETA_EV_CLOSED;
+	en->flags |= ETA_EV_CLOSED;
 	event_mark(d, idx, ETA_EV_CLOSED);
 }
 
@@ -561,9 +565,11 @@ static void publish_bound(struct dti *d, uint32_t idx)
 	uint8_t ev = c->ev;
 
 	c->ev = 0;
+	if (ETA_UNLIKELY(!en))
+		return;
 	if (!(c->flags & DTI_CTX_MASTER)) {
 		dti_update_snd_limit(d, idx);
-		place_update_ring_at(d, idx);
+		place_update_ring_at(d, idx, en);
 		eta_store_relaxed_u32(&en->snd_nxt, tcp_snd_off(t, t->snd_nxt));
 		eta_store_release_u32(&en->snd_una, c->snd_una);
 		eta_store_release_u32(&en->rcv_tail, c->rcv_tail);
@@ -649,7 +655,10 @@ void tcp_up_readable(struct core *env, struct tcp_ctx *ctx, uint32_t rcv_tail, b
 	if (!(c->flags & DTI_CTX_BOUND))
 		return;
 	if (fin) {
-		dti_en(d, c)->flags |= ETA_EV_RD_CLOSED;
+		struct eta_dti_en *en = dti_en(d, c);
+
+		if (en)
+			en->flags |= ETA_EV_RD_CLOSED;
 		ev |= ETA_EV_RD_CLOSED;
 	}
 	event_mark(d, ctx->idx, ev);

@@ -65,12 +65,13 @@ static uint32_t chunk_take(struct dti *d, struct session *s, uint32_t *order)
 static bool chain_append(struct dti *d, struct dti_ctx *c, uint32_t off, uint32_t order)
 {
 	struct session *s = &d->session[c->session];
-	uint32_t chunk = chunk_take(d, s, &order);
+	struct eta_dti_en *en = dti_en(d, c);
+	uint32_t chunk = en ? chunk_take(d, s, &order) : ETA_CHUNK_NONE;
 	struct eta_chunk_meta *meta, *last;
 
-	if (chunk == ETA_CHUNK_NONE)
+	meta = chunk != ETA_CHUNK_NONE ? xlate_meta(d, s, chunk, ETA_SEG_EN) : NULL;
+	if (!meta)
 		return false;
-	meta = xlate_meta(d, s, chunk, ETA_SEG_EN);
 	meta->off = off;
 	meta->gen = c->gen;
 	meta->order = (uint8_t)order;
@@ -78,7 +79,7 @@ static bool chain_append(struct dti *d, struct dti_ctx *c, uint32_t off, uint32_
 	eta_store_release_u32(&meta->dti, c->dti);
 	if (c->rcv_last == ETA_CHUNK_NONE) {
 		c->rcv_chunk = c->rcv_cur = chunk;
-		eta_store_release_u32(&dti_en(d, c)->chunk, chunk);
+		eta_store_release_u32(&en->chunk, chunk);
 		sweep_enter(d, c);
 	} else {
 		last = rcv_meta(d, c, c->rcv_last);
@@ -180,6 +181,28 @@ static uint32_t chain_write(struct dti *d, struct dti_ctx *c, uint32_t off, cons
 	return done;
 }
 
+/* Copy to [@off, @off + @len) if all of it lies in the chunk that took the last bytes. */
+static inline bool chunk_write(const struct dti *d, const struct dti_ctx *c, uint32_t off, const uint8_t *data, uint32_t len)
+{
+	const struct session *s = &d->session[c->session];
+	const struct eta_chunk_meta *m;
+	uint32_t at, size;
+	uint8_t *bytes;
+
+	if (c->rcv_cur == ETA_CHUNK_NONE)
+		return false;
+	m = xlate_meta(d, s, c->rcv_cur, ETA_SEG_EN);
+	bytes = m ? xlate_bytes(d, s, c->rcv_cur, m->order, ETA_SEG_EN) : NULL;
+	if (!bytes || m->dti != c->dti || m->gen != c->gen)
+		return false;
+	at = off - m->off;
+	size = ETA_CHUNK_BYTES(m->order);
+	if (at >= size || len > size - at)
+		return false;
+	memcpy(bytes + at, data, len);
+	return true;
+}
+
 /* ---- for TCP ---- */
 
 static uint32_t stage_write(struct dti *d, struct dti_ctx *c, uint32_t off, const uint8_t *data, uint32_t len)
@@ -227,6 +250,10 @@ uint32_t tcp_up_place(struct core *env, struct tcp_ctx *ctx, uint32_t off, const
 			off + len - c->rcv_head > ETA_STREAM_BYTES_MAX)
 		return 0;
 	c->flags |= DTI_CTX_ACTIVE;
+	if (ETA_LIKELY(chunk_write(d, c, off, data, len))) {
+		d->stats.place_bytes += len;
+		return len;
+	}
 	end = chain_extend(d, c, off + len, want);
 	if (eta_counter_after(off + len, end)) {
 		reclaim(d, c);
@@ -244,7 +271,7 @@ uint32_t tcp_up_place(struct core *env, struct tcp_ctx *ctx, uint32_t off, const
 	return n;
 }
 
-uint32_t place_limit_bytes(const struct dti *d, uint32_t ctx_idx)
+static inline uint32_t limit_bytes(const struct dti *d, uint32_t ctx_idx)
 {
 	const struct dti_ctx *c = &d->ctx[ctx_idx];
 
@@ -252,6 +279,11 @@ uint32_t place_limit_bytes(const struct dti *d, uint32_t ctx_idx)
 		return c->rcvbuf_kib * KIB;
 	return RTE_MIN(RTE_MAX(PLACE_RCV_BYTES_FIRST, tcp_rcv_want_bytes(&d->tcp->ctx[ctx_idx])),
 			d->rcv_bytes_max);
+}
+
+uint32_t place_limit_bytes(const struct dti *d, uint32_t ctx_idx)
+{
+	return limit_bytes(d, ctx_idx);
 }
 
 uint32_t tcp_up_rcv_space(struct core *env, struct tcp_ctx *ctx)
@@ -266,7 +298,7 @@ uint32_t tcp_up_rcv_space(struct core *env, struct tcp_ctx *ctx)
 		return c->rcv_tail < STAGE_BYTES ? STAGE_BYTES - c->rcv_tail : 0;
 	if (!(c->flags & DTI_CTX_BOUND))
 		return PLACE_RCV_BYTES_FIRST;
-	limit = place_limit_bytes(d, ctx->idx);
+	limit = limit_bytes(d, ctx->idx);
 	/* while SYN-SENT there is no receive stream yet */
 	unread = ctx->state == TCP_STATE_SYN_SENT ? 0 : tcp_rcv_tail_off(ctx) - c->rcv_head;
 	space = limit > unread ? limit - unread : 0;
@@ -321,13 +353,12 @@ void place_drop_all(struct dti *d, struct dti_ctx *c)
 	c->rcv_chunk = c->rcv_last = c->rcv_cur = ETA_CHUNK_NONE;
 }
 
-void place_update_ring_at(struct dti *d, uint32_t ctx_idx)
+void place_update_ring_at(struct dti *d, uint32_t ctx_idx, struct eta_dti_en *en)
 {
-	struct dti_ctx *c = &d->ctx[ctx_idx];
-	struct eta_dti_en *en = dti_en(d, c);
-	uint32_t at = c->rcv_head + RTE_MAX(place_limit_bytes(d, ctx_idx) / RING_SHARE, 1u);
+	const struct dti_ctx *c = &d->ctx[ctx_idx];
+	uint32_t at = c->rcv_head + RTE_MAX(limit_bytes(d, ctx_idx) / RING_SHARE, 1u);
 
-	if (en && eta_counter_after(at, en->ring_at))
+	if (eta_counter_after(at, en->ring_at))
 		eta_store_release_u32(&en->ring_at, at);
 }
 

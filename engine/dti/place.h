@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 struct dti;
+struct eta_dti_en;
 struct dti_ctx;
 
 #define STAGE_BYTES 4096u
@@ -31,7 +32,7 @@ void place_drop_all(struct dti *d, struct dti_ctx *c);
 /* The buffer limit that applies to @c now, in bytes. */
 uint32_t place_limit_bytes(const struct dti *d, uint32_t ctx_idx);
 /* ring_at for the present rcv_head and limit; never moves back. */
-void place_update_ring_at(struct dti *d, uint32_t ctx_idx);
+void place_update_ring_at(struct dti *d, uint32_t ctx_idx, struct eta_dti_en *en);
 
 /**
  * place_move() - Copy the bytes of a connection that changes its owner.

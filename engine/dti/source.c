@@ -28,7 +28,7 @@ struct pos {
 	uint32_t note; /* 0 = the inline one */
 };
 
-static bool meta_read(const struct dti *d, const struct session *s, uint32_t chunk, struct meta_copy *m)
+static inline bool meta_read(const struct dti *d, const struct session *s, uint32_t chunk, struct meta_copy *m)
 {
 	const struct eta_chunk_meta *meta = xlate_meta(d, s, chunk, ETA_SEG_AL);
 	uint32_t word;
@@ -105,16 +105,15 @@ void source_drop_all(struct dti *d, struct dti_ctx *c)
 	c->snd_chunk = ETA_CHUNK_NONE;
 }
 
-/* Set the inline note from record.chunk. Return: false = not now, or killed. */
-static bool seek(struct dti *d, struct dti_ctx *c)
+/* Set the inline note from record.chunk; @m receives its meta. Return: false = not now, or killed. */
+static bool seek(struct dti *d, struct dti_ctx *c, struct meta_copy *m)
 {
 	const struct session *s = &d->session[c->session];
 	const struct eta_dti_al *al = dti_al(d, c);
-	struct meta_copy m;
 
 	for (uint32_t i = 0; al && i < SOURCE_RESTARTS_MAX; i++) {
 		uint32_t chunk = eta_load_acquire_u32(&al->chunk);
-		bool is_read = chunk != ETA_CHUNK_NONE && meta_read(d, s, chunk, &m);
+		bool is_read = chunk != ETA_CHUNK_NONE && meta_read(d, s, chunk, m);
 
 		eta_fence_load_load();
 		if (eta_load_relaxed_u32(&al->chunk) != chunk) {
@@ -122,13 +121,13 @@ static bool seek(struct dti *d, struct dti_ctx *c)
 			continue;
 		}
 		/* the record stood still: what it names must be right, for bytes are announced */
-		if (!is_read || !meta_fits(d, s, c, chunk, &m) || eta_counter_after(m.off, c->snd_una)) {
+		if (!is_read || !meta_fits(d, s, c, chunk, m) || eta_counter_after(m->off, c->snd_una)) {
 			dti_kill(d, (uint32_t)(c - d->ctx));
 			return false;
 		}
 		c->snd_chunk = chunk;
-		c->snd_off = m.off;
-		c->snd_order = m.order;
+		c->snd_off = m->off;
+		c->snd_order = m->order;
 		return true;
 	}
 	d->stats.chunk_restart++;
@@ -189,18 +188,15 @@ static bool follow(struct dti *d, struct dti_ctx *c, struct pos *p, uint32_t nex
 	return true;
 }
 
-/* Make the inline note right for bytes from snd_una on. */
-static bool anchor(struct dti *d, struct dti_ctx *c)
+/* Make the inline note, the only one, right for bytes from snd_una on; @m receives its meta. */
+static inline bool anchor(struct dti *d, struct dti_ctx *c, struct meta_copy *m)
 {
-	struct meta_copy m;
 	struct pos p;
 
 	if (c->snd_chunk == ETA_CHUNK_NONE)
-		return seek(d, c);
-	if (c->snd_more != 0)
-		return true;
+		return seek(d, c, m);
 	p = pos_first(c);
-	if (!meta_read(d, &d->session[c->session], p.chunk, &m) || !meta_matches(c, &p, &m)) {
+	if (ETA_UNLIKELY(!meta_read(d, &d->session[c->session], p.chunk, m) || !meta_matches(c, &p, m))) {
 		const struct tcp_ctx *t = &d->tcp->ctx[c - d->ctx];
 
 		/* a mere cursor: AL has dropped the drained chunk; but bytes that were sent and not acknowledged cannot move */
@@ -209,7 +205,7 @@ static bool anchor(struct dti *d, struct dti_ctx *c)
 			return false;
 		}
 		c->snd_chunk = ETA_CHUNK_NONE;
-		return seek(d, c);
+		return seek(d, c, m);
 	}
 	return true;
 }
@@ -235,26 +231,33 @@ static uint32_t end_now(const struct dti *d, const struct dti_ctx *c, const stru
 uint32_t source_iov(struct dti *d, struct dti_ctx *c, uint32_t off, uint32_t len, struct net_iov *iov, uint32_t *iov_n)
 {
 	const struct session *s = &d->session[c->session];
+	bool is_read = false; /* m is p's meta */
 	uint32_t done = 0;
+	struct meta_copy m;
 	struct pos p;
 
 	*iov_n = 0;
 	if (!(c->flags & DTI_CTX_BOUND) || (c->flags & DTI_CTX_KILL) || len == 0)
 		return 0;
 	/* the announced bytes may lie in a chunk that was never noted: a cursor without bytes of its own is checked first */
-	if ((c->snd_more == 0 || c->snd_chunk == ETA_CHUNK_NONE) && !anchor(d, c))
-		return 0;
+	if (c->snd_more == 0 || c->snd_chunk == ETA_CHUNK_NONE) {
+		if (!anchor(d, c, &m))
+			return 0;
+		is_read = true;
+	}
 	p = pos_first(c);
-	if (c->snd_last != 0 && !eta_counter_after(d->note[c->snd_last].off, off))
+	if (c->snd_last != 0 && !eta_counter_after(d->note[c->snd_last].off, off)) {
 		p = pos_note(d, c->snd_last);
+		is_read = false;
+	}
 	for (uint32_t step = 0; step < SOURCE_STEPS_MAX && done < len && *iov_n < IP_TX_IOVS_MAX; step++) {
-		struct meta_copy m;
 		uint32_t end, n;
 
-		if (!meta_read(d, s, p.chunk, &m) || !meta_matches(c, &p, &m)) {
+		if (!is_read && (!meta_read(d, s, p.chunk, &m) || !meta_matches(c, &p, &m))) {
 			dti_kill(d, (uint32_t)(c - d->ctx));
 			break;
 		}
+		is_read = false;
 		end = end_now(d, c, &p, &m);
 		if (!eta_counter_after(end, off + done)) {
 			if (!follow(d, c, &p, m.next))
