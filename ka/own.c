@@ -23,6 +23,19 @@ static int own_filter_listen(struct ka *ka, const struct ip_addr *addr, uint16_t
 	return rc;
 }
 
+/* The engine hands up what the filter hides and nobody here answers. */
+static void own_tell(struct own *own, uint16_t port_be, bool is_del)
+{
+	struct eta_admin_msg msg = {.op = ETA_ADMIN_HIDDEN_SET};
+
+	for (const struct own_listen *l = own->listens; l && is_del; l = l->next)
+		if (l->port_be == port_be)
+			return; /* by another address still */
+	msg.hidden.port_be = port_be;
+	msg.hidden.is_del = is_del;
+	irq_post_all(&own->ka->irq, &msg);
+}
+
 static struct own_listen **own_find(struct own *own, const struct ip_addr *addr, uint16_t port_be)
 {
 	struct own_listen **at = &own->listens;
@@ -54,6 +67,7 @@ static int own_add_one(struct own *own, const struct ip_addr *addr, uint16_t por
 	(*at)->addr = *addr;
 	(*at)->port_be = port_be;
 	(*at)->refs_n = 1;
+	own_tell(own, port_be, false);
 	return 0;
 }
 
@@ -131,6 +145,7 @@ static void own_dump_end(struct own *own)
 		if (l->is_draining && l->is_old && !is_used && !own->is_failed) {
 			(void)own_filter_listen(own->ka, &l->addr, l->port_be, true);
 			*at = l->next;
+			own_tell(own, l->port_be, true);
 			free(l);
 			continue;
 		}

@@ -57,6 +57,14 @@ static enum eta_status do_close(struct core *core, const struct eta_admin_msg *m
 	return ETA_STATUS_OK;
 }
 
+static void do_hidden(struct core *core, const struct eta_admin_msg *msg)
+{
+	uint8_t *byte = &core->hidden[msg->hidden.port_be / 8];
+	uint8_t bit = (uint8_t)(1u << (msg->hidden.port_be % 8));
+
+	*byte = msg->hidden.is_del ? *byte & (uint8_t)~bit : *byte | bit;
+}
+
 /* Return: false = answered later, or already. */
 static bool execute(struct core *core, struct eta_admin_msg *msg, enum eta_status *status)
 {
@@ -85,6 +93,10 @@ static bool execute(struct core *core, struct eta_admin_msg *msg, enum eta_statu
 		return true;
 	case ETA_ADMIN_STOP:
 		core->is_stopping = true;
+		*status = ETA_STATUS_OK;
+		return true;
+	case ETA_ADMIN_HIDDEN_SET:
+		do_hidden(core, msg);
 		*status = ETA_STATUS_OK;
 		return true;
 	case ETA_ADMIN_DONE:

@@ -22,12 +22,20 @@
 
 /* ---- one received frame ---- */
 
-/* Do we own what this segment was sent to, so that the kernel has not seen it? */
+static bool is_hidden(const struct core *core, uint16_t port_be)
+{
+	return (core->hidden[port_be / 8] >> (port_be % 8)) & 1;
+}
+
+/*
+ * Do we own what this segment was sent to, so that the kernel has not seen it? The filter outlives a listener while connections of its port go
+ * on; a SYN that comes then is answered by nobody but the kernel, and reaches it by us alone.
+ */
 static enum punt_why why_punt(const struct core *core, const struct ip_pkt *pkt)
 {
 	if (pkt->verdict != IP_RX_TCP)
 		return PUNT_FOREIGN;
-	if (!dti_up_port_is_odd(core, pkt->tuple.lport_be) ||
+	if (!dti_up_port_is_odd(core, pkt->tuple.lport_be) || is_hidden(core, pkt->tuple.lport_be) ||
 			dti_listener(&core->dti, &pkt->tuple.laddr, pkt->tuple.lport_be) != 0)
 		return PUNT_OWNED;
 	return PUNT_FOREIGN;

@@ -103,6 +103,7 @@ struct core {
 	} reply_to; /* frame being processed: where answers of embryos may go without neighbour resolution */
 
 	uint16_t port_lo, port_hi; /* host order */
+	uint8_t hidden[65536 / 8]; /* ports outside of that range that KA's filter hides from the kernel; bit = port_be */
 	uint64_t port_key[2];
 	uint32_t port_step[64]; /* RFC 6056 3.3.4: counters by hash */
 

@@ -46,6 +46,8 @@ enum eta_admin_op {
 	ETA_ADMIN_LINK_SET,        /* link */
 	ETA_ADMIN_DUMP,            /* dump: fill rows of contexts */
 	ETA_ADMIN_STOP,            /* leave core_run() after flushing */
+	ETA_ADMIN_HIDDEN_SET,      /* hidden: KA's filter keeps this local port from the kernel, or does so no more. Told for every port that has, or
+				    * had, a listener, as long as the filter has an entry: longer than the listener lives */
 	/* engine -> KA */
 	ETA_ADMIN_DONE = 64,       /* cookie, status */
 	ETA_ADMIN_NEIGH_WANT,      /* neigh: resolve this next hop */
@@ -125,6 +127,10 @@ struct eta_admin_msg {
 			uint8_t laddr[16], raddr[16];
 			uint16_t lport_be, rport_be;
 		} tuple;
+		struct {
+			uint16_t port_be;
+			uint8_t is_del;
+		} hidden;
 	};
 };
 ETA_ASSERT_SIZE(struct eta_admin_msg, 104);

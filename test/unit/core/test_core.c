@@ -94,6 +94,37 @@ START_TEST(core_poll_once__never_answers_what_it_does_not_own)
 }
 END_TEST
 
+static void hide(struct two *two, uint16_t port, bool is_del)
+{
+	struct eta_admin_msg m = {.op = ETA_ADMIN_HIDDEN_SET};
+
+	m.hidden.port_be = htons(port);
+	m.hidden.is_del = is_del;
+	(void)model_ka_command(two->pair->ka[1], &m);
+	turn(two);
+}
+
+/* A port shared with the kernel: it has its own copy of everything but what KA's filter hides. */
+START_TEST(core_poll_once__hands_up_what_only_the_filter_hides)
+{
+	two_begin(&t, NULL, NULL, NULL, 8);
+	simport_port(t.pair->wire, 1)->kernel_shared = true;
+	(void)model_connect(t.client, "10.0.0.2", 9999);
+	turn(&t);
+	ck_assert_uint_eq(pair_stat(t.pair, 1, "punt_up"), 0);
+	hide(&t, 9999, false);
+	t.a = model_connect(t.client, "10.0.0.2", 9999);
+	turn(&t);
+	ck_assert_uint_eq(pair_stat(t.pair, 1, "punt_up"), 1);
+	ck_assert_int_eq(model_status(t.a), ETA_STATUS_REFUSED);
+	hide(&t, 9999, true);
+	(void)model_connect(t.client, "10.0.0.2", 9999);
+	turn(&t);
+	ck_assert_uint_eq(pair_stat(t.pair, 1, "punt_up"), 1);
+	two_end(&t);
+}
+END_TEST
+
 START_TEST(core_poll_once__an_unresolved_neighbour_delays_and_loses_nothing)
 {
 	struct pair_conf conf = {.neigh_late = true};
@@ -336,6 +367,7 @@ int main(void)
 	tcase_add_test(tc, core_poll_once__turns_local_traffic_round);
 	tcase_add_test(tc, core_poll_once__turns_hundreds_of_frames_in_one_turn_without_loss);
 	tcase_add_test(tc, core_poll_once__never_answers_what_it_does_not_own);
+	tcase_add_test(tc, core_poll_once__hands_up_what_only_the_filter_hides);
 	tcase_add_test(tc, core_poll_once__an_unresolved_neighbour_delays_and_loses_nothing);
 	tcase_add_test(tc, admin_poll__a_failed_neighbour_ends_the_attempt);
 	tcase_add_test(tc, dti_up_local__an_authorised_port_is_used_and_told_to_ka);
