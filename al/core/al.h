@@ -194,6 +194,7 @@ struct al_ring {
 	uint8_t idx;     /* in al_root.ring */
 	uint16_t number; /* KA's: the event queue in SUBSCRIBE */
 	int kick_fd, wake_fd;
+	uint32_t kicked_asleep, kicked_nap; /* what we have kicked for */
 	uint32_t threads_n;
 	uint32_t sleepers_n; /* threads armed on it */
 	uint32_t arm_seq;
@@ -413,8 +414,8 @@ static inline bool al_ring_is_locked(const struct al_ring *ring)
 	return ring->is_shared && !al_is_single_threaded();
 }
 
-/* After a push: is anybody looking? If not, kick. */
-void al_ring_kick(struct al_ring *ring);
+/* After a push: is anybody looking? If not, kick, once per sleep. */
+void al_ring_rouse(struct al_ring *ring);
 
 static inline void al_ring_look(struct al_ring *ring)
 {
@@ -423,8 +424,8 @@ static inline void al_ring_look(struct al_ring *ring)
 	else
 		eta_fence_store_load();
 	if (ETA_UNLIKELY(eta_load_relaxed_u32(&ring->page->asleep) ||
-			    !eta_load_relaxed_u32(&ring->credit->polled)))
-		al_ring_kick(ring);
+			    !eta_load_acquire_u32(&ring->credit->polled)))
+		al_ring_rouse(ring);
 }
 
 static inline struct al_session *al_session_of(const struct al_conn *conn)

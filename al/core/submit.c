@@ -5,17 +5,33 @@
  * A doorbell is never put off: on a full ring AL waits until the engine has taken some, which it does in every loop. Afterwards two words tell
  * whether anybody is looking: the core may sleep, or may have taken an idle ring off its list. Where the process is registered for
  * membarrier the engine makes the barrier and a compiler fence does here.
+ *
+ * A core that was kicked takes its time to get up, and every doorbell meanwhile would cost a system call. So each sleep and each nap of a ring has a
+ * number, and who has kicked for that number leaves it at that: the kick lies in the eventfd until that very sleep is over. Threads that share
+ * a ring may each see a number for the first time; then they kick twice.
  */
 #include "al/core/al.h"
 
 #define SPINS_PER_LOOK 1024u
 
-ETA_COLD void al_ring_kick(struct al_ring *ring)
+ETA_COLD void al_ring_rouse(struct al_ring *ring)
 {
+	uint32_t polled = eta_load_acquire_u32(&ring->credit->polled);
+	uint32_t nap = eta_load_relaxed_u32(&ring->credit->nap);
+	uint32_t asleep = eta_load_relaxed_u32(&ring->page->asleep);
 	const uint64_t one = 1;
+	bool is_new;
 
-	if (ring->kick_fd >= 0)
-		sys_write(ring->kick_fd, &one, sizeof(one));
+	/* Noted after the kick, so that another thread never relies on one that is still to come. */
+	is_new = (asleep && asleep != al_get(&ring->kicked_asleep)) ||
+		 (!polled && nap != al_get(&ring->kicked_nap));
+	if (!is_new || ring->kick_fd < 0)
+		return;
+	sys_write(ring->kick_fd, &one, sizeof(one));
+	if (asleep)
+		al_put(&ring->kicked_asleep, asleep);
+	if (!polled)
+		al_put(&ring->kicked_nap, nap);
 }
 
 /* The ring is full: until there is room, or nobody is there to make any. */

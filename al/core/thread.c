@@ -133,6 +133,7 @@ struct al_ring *al_ring_install(const struct eta_ring_geom *g, int wake_fd, int 
 	ring->idx = (uint8_t)al_root.rings_n;
 	ring->number = g->ring;
 	ring->used = true;
+	ring->kicked_nap = UINT32_MAX;
 	ring->is_shared = true;
 	for (uint32_t i = 0; i < al_root.rings_n; i++)
 		if (al_root.ring[i].core == g->core)

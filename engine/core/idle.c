@@ -125,7 +125,8 @@ void idle_sleep(struct core *core, uint64_t now_us)
 
 	if (ts.tv_sec == 0 && ts.tv_nsec == 0)
 		return;
-	eta_store_release_u32(&core->page->asleep, 1);
+	/* a turn comes before each sleep, so the number is new: who has kicked for it need not again */
+	eta_store_release_u32(&core->page->asleep, (uint32_t)core->stats.loops << 1 | 1);
 	dti_up_barrier(core);
 	if (!is_work(core)) {
 		core->stats.sleeps++;

@@ -73,6 +73,7 @@ void doorbell_unpoll(struct dti *d, struct dti_ring *r, bool is_dormant)
 	if (!r->is_polled)
 		return;
 	r->is_polled = false;
+	eta_store_relaxed_u32(&credit_of(r)->nap, ++r->nap);
 	eta_store_release_u32(&credit_of(r)->polled, 0);
 	if (--s->ring_polled_n == 0)
 		session_unpoll(d, s);

@@ -58,6 +58,7 @@ struct dti_ring {
 	uint16_t next;         /* of the session's rings */
 	bool is_polled;
 	bool is_dormant;       /* off the polled list, AL kicks */
+	uint32_t nap;          /* how often it left that list */
 	bool is_touched;       /* events pushed in this burst */
 	bool is_closed;        /* its session is going: nothing is sent any more */
 	bool is_owing;         /* on the list of rings with something owed */

@@ -80,10 +80,12 @@
  *   AL thread:  armed = next number; FENCE; look at queue and record once more; sleep on the queue's wake pipe;
  *               armed = 0, then drain the pipe, then look at the queue.
  *   engine:     publish events of the burst; FENCE (once per burst); if armed != 0 and not the number it last woke: remember it, write one byte.
- *   engine:     core_page.asleep = 1; FENCE + membarrier(GLOBAL_EXPEDITED); look at every ring once more; sleep; asleep = 0.
+ *   engine:     core_page.asleep = number of this sleep; FENCE + membarrier(GLOBAL_EXPEDITED); look at every ring once more; sleep; asleep = 0.
  *   AL thread:  push doorbell; FENCE (compiler fence only, where AL is registered for membarrier); if asleep, write the kick eventfd.
  *   The same two lines hold for doorbell_credit.polled = 0, an idle ring that left the engine's polled list: a core with such rings looks at
  *   its kick descriptors every 50 us while awake, and a kick puts all rings of that session back (polled = 1, then look).
+ *   One kick serves a whole sleep: an AL thread that has kicked for this number of asleep, or of doorbell_credit.nap for polled = 0, need not
+ *   again. Both numbers are new each time, and set before what they number is.
  *   There is one kick eventfd per session and core; the engine never reads it (edge-triggered), so nobody can steal or block a kick.
  *
  * Hostility: everything [AL] is hostile to the engine; AL treats all of this memory as hostile to itself.
@@ -325,7 +327,7 @@ ETA_ASSERT_OFFSET(struct eta_doorbell, phase, 7);
 /* Credit line of a doorbell ring, in the EN segment. */
 struct eta_doorbell_credit {
 	uint32_t head;   /* as eta_ring_credit */
-	uint32_t unused;
+	uint32_t nap;    /* how often polled has become 0 */
 	uint32_t polled; /* 0 = the engine no longer polls this idle ring: kick after a push */
 	uint32_t pad[13];
 };
@@ -355,7 +357,7 @@ ETA_ASSERT_OFFSET(struct eta_event, phase, 7);
 /* One per engine core, read-only in AL. */
 struct eta_core_page {
 	/* [EN] line 0 */
-	uint32_t asleep;        /* 1 = kick after a doorbell */
+	uint32_t asleep;        /* not 0 = kick after a doorbell; another number in each sleep */
 	uint32_t pad0[15];
 	/* [EN] line 1: apart, because line 0 is read after every doorbell */
 	uint64_t heartbeat_tsc; /* TSC of a recent loop or wake-up, at most 1 ms old while awake; stale alone is no death: ask KA */

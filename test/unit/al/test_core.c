@@ -4,10 +4,13 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/membarrier.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -130,16 +133,85 @@ START_TEST(al_ring_push__kicks_who_does_not_look)
 	ck_assert_ptr_ne(credit, theirs); /* two mappings of one page */
 	al_ring_push(t->ring[0], w);
 	ck_assert_int_eq(read(f->kick_fd, &kicks, 8), -1);
-	theirs->polled = 0;
-	al_ring_push(t->ring[0], w);
-	ck_assert_int_eq(read(f->kick_fd, &kicks, 8), 8);
-	theirs->polled = 1;
-	f->page->asleep = 1;
-	al_ring_push(t->ring[0], w);
-	al_ring_push(t->ring[0], w);
-	ck_assert_int_eq(read(f->kick_fd, &kicks, 8), 8);
-	ck_assert_uint_eq(kicks, 2);
-	f->page->asleep = 0;
+	for (uint32_t i = 0; i < 3; i++) {
+		theirs->nap = i; /* also the first of them */
+		theirs->polled = 0;
+		al_ring_push(t->ring[0], w);
+		al_ring_push(t->ring[0], w);
+		ck_assert_int_eq(read(f->kick_fd, &kicks, 8), 8);
+		ck_assert_uint_eq(kicks, 1);
+		theirs->polled = 1;
+	}
+	for (uint32_t i = 1; i < 4; i++) {
+		f->page->asleep = i;
+		al_ring_push(t->ring[0], w);
+		al_ring_push(t->ring[0], w);
+		ck_assert_int_eq(read(f->kick_fd, &kicks, 8), 8);
+		ck_assert_uint_eq(kicks, 1);
+		f->page->asleep = 0;
+		al_ring_push(t->ring[0], w);
+		ck_assert_int_eq(read(f->kick_fd, &kicks, 8), -1);
+	}
+}
+END_TEST
+
+#define KICK_ROUNDS 20000u
+#define KICK_LOST_MS 2000
+
+/* The engine's half of dti.h's SLEEPING, with an edge-triggered kick, asleep as often as it can be. Return: (void *)1 if a doorbell was lost. */
+static void *kicked_engine(void *arg)
+{
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+	uint32_t taken = 0, number = 0;
+	bool is_lost = false;
+	uint64_t w[4];
+
+	(void)arg;
+	epoll_ctl(fd, EPOLL_CTL_ADD, f->kick_fd, &ev);
+	while (taken < KICK_ROUNDS && !is_lost) {
+		__atomic_store_n(&f->page->asleep, ++number << 1 | 1, __ATOMIC_RELEASE);
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
+		if (!eta_ring_ready(&f->db[0]))
+			is_lost = epoll_wait(fd, &ev, 1, KICK_LOST_MS) == 0;
+		__atomic_store_n(&f->page->asleep, 0, __ATOMIC_RELEASE);
+		while (eta_ring_pop(&f->db[0], w))
+			taken++;
+		eta_ring_publish_credit(&f->db[0]);
+	}
+	__atomic_store_n(&f->page->asleep, 0, __ATOMIC_RELEASE);
+	close(fd);
+	return (void *)(uintptr_t)is_lost;
+}
+
+/* Doorbells in bursts, each burst awaited: one that nobody kicks for would lie there until the engine's sleep times out. */
+START_TEST(al_ring_push__one_kick_per_sleep_loses_no_doorbell)
+{
+	struct al_ring *ring = al_thread_get()->ring[0];
+	const uint64_t w[4] = {0xfffff0};
+	uint32_t at = ring->db.tail, r = 1;
+	void *is_lost;
+	pthread_t engine;
+
+	ck_assert_int_eq(pthread_create(&engine, NULL, kicked_engine, NULL), 0);
+	for (uint32_t n = 0; n < KICK_ROUNDS;) {
+		uint32_t burst;
+
+		r = r * 1664525 + 1013904223;
+		burst = 1 + (r >> 30);
+		for (uint32_t i = 0; i < burst && n < KICK_ROUNDS; i++, n++, at++)
+			al_ring_push(ring, w);
+		while (pthread_tryjoin_np(engine, &is_lost) != 0)
+			if (__atomic_load_n(&f->db[0].credit->head, __ATOMIC_ACQUIRE) == at && n < KICK_ROUNDS)
+				goto next;
+		ck_assert_ptr_null(is_lost);
+		ck_assert_uint_eq(n, KICK_ROUNDS);
+		return;
+next:
+		for (uint32_t i = r >> 8 & 0x3ff; i; i--)
+			eta_pause();
+	}
 }
 END_TEST
 
@@ -631,6 +703,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, al_ring_push__full_waits_for_credit);
 	tcase_add_test(tc, al_ring_push__kicks_who_does_not_look);
+	tcase_add_test(tc, al_ring_push__one_kick_per_sleep_loses_no_doorbell);
 	tcase_add_test(tc, al_chunk_take__threads_never_share);
 	tcase_add_test(tc, al_chunk_take__falls_back_to_smaller);
 	tcase_add_test(tc, al_sweep__frees_what_is_acknowledged);

@@ -321,16 +321,18 @@ static uint64_t ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-static bool wait_asleep(const struct eta_core_page *page, uint32_t is)
+/* Until it is asleep, but not in the sleep @before. Return: the number of that sleep; 0 in vain. */
+static uint32_t wait_asleep(const struct eta_core_page *page, uint32_t before)
 {
 	uint64_t end = ms() + 5000;
+	uint32_t number;
 
-	while (eta_load_acquire_u32(&page->asleep) != is)
+	while ((number = eta_load_acquire_u32(&page->asleep)) == 0 || number == before)
 		if (ms() > end)
-			return false;
+			return 0;
 		else
 			(void)sched_yield();
-	return true;
+	return number;
 }
 
 /* Here the port has no descriptor, so the core takes short naps; a command and a doorbell are answered all the same. */
@@ -341,10 +343,13 @@ START_TEST(core_run__sleeps_and_wakes_for_commands_and_stops)
 	const uint64_t one = 1;
 	uint64_t cookie, end;
 	pthread_t thread;
+	uint32_t number;
 
 	two_begin(&t, &conf, NULL, NULL, 8);
 	ck_assert_int_eq(pthread_create(&thread, NULL, run, t.pair->core[0]), 0);
-	ck_assert(wait_asleep(t.pair->page[0], 1));
+	number = wait_asleep(t.pair->page[0], 0);
+	ck_assert_uint_ne(number, 0);
+	ck_assert_uint_ne(wait_asleep(t.pair->page[0], number), 0); /* each has a number of its own */
 	cookie = model_ka_command(t.pair->ka[0], &m);
 	ck_assert_int_eq(write(core_kick_fd(t.pair->core[0]), &one, sizeof(one)), sizeof(one));
 	end = ms() + 5000;
