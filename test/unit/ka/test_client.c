@@ -619,10 +619,18 @@ START_TEST(listen__is_read_from_the_shadow_and_ends_with_it)
 	ck_assert_uint_eq(msg.dti.lport_be, htons(8080));
 	ck_assert_uint_eq(msg.dti.laddr[15], 1);
 	ck_assert_uint_eq(msg.dti.backlog, 5);
+	/* the cores know what the filter hides, before there is a listener and until the filter forgets */
+	ck_assert_uint_eq(fake_engine_count(ETA_ADMIN_HIDDEN_SET), 1);
+	ck_assert(fake_engine_last(ETA_ADMIN_HIDDEN_SET, &msg));
+	ck_assert_uint_eq(msg.hidden.port_be, htons(8080));
+	ck_assert_uint_eq(msg.hidden.is_del, 0);
 	close(fd);
 	ck_assert(fake_engine_wait(ETA_ADMIN_CLOSE, 1, WAIT_MS));
 	ck_assert(fake_engine_last(ETA_ADMIN_CLOSE, &msg));
 	ck_assert_uint_eq(msg.dti.dti, 2);
+	ck_assert(fake_engine_wait(ETA_ADMIN_HIDDEN_SET, 2, WAIT_MS));
+	ck_assert(fake_engine_last(ETA_ADMIN_HIDDEN_SET, &msg));
+	ck_assert_uint_eq(msg.hidden.is_del, 1);
 	detach(&a);
 	end_own_session();
 }
