@@ -148,9 +148,10 @@ static void notices(struct core *core)
 	while (rte_ring_free_count(core->answers) > CORE_NOTICE_ROOM &&
 			route_notice_next(core->net.route, core->now_us, &msg))
 		(void)dti_up_notice(core, &msg);
-	/* sessions that want memory: looked for now and then, not each turn */
-	if ((core->stats.loops % 64) != 0)
+	/* sessions that want memory: looked for now and then, not each turn, unless one has just become low */
+	if ((core->stats.loops % 64) != 0 && !d->is_seg_low)
 		return;
+	d->is_seg_low = false;
 	for (uint32_t i = 1; i < d->session_n; i++) {
 		struct session *s = &d->session[i];
 

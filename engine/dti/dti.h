@@ -106,6 +106,7 @@ struct dti {
 
 	uint32_t rcv_bytes_max, snd_bytes_max;
 	bool is_unfinished;      /* a bound was met in this turn: do not sleep */
+	bool is_seg_low;     /* a session has just come to want receive memory */
 	struct dti_stats stats;
 	uint64_t memory_bytes;
 	void *mem[16];         /* for dti_fini */

@@ -185,6 +185,8 @@ enum eta_status session_seg_add(struct dti *d, const struct eta_admin_msg *msg)
 
 /* ---- receive pages ---- */
 
+#define RCV_LOW_SHARE 4u /* low: less than this share of the pages is free */
+
 /* A free group of 1 << @order pages, aligned, in one word. Return: first bit, or -1. */
 static int word_group(uint64_t used, uint32_t order)
 {
@@ -223,6 +225,16 @@ static uint32_t seg_page_alloc(struct dti *d, struct dti_seg *g, uint32_t order)
 	return ETA_CHUNK_NONE;
 }
 
+/* More is asked for before what there is ends: KA and the application take their time. */
+static void look_low(struct dti *d, struct session *s)
+{
+	if (s->is_seg_asked || s->rcv_pages_all - s->rcv_pages >= s->rcv_pages_all / RCV_LOW_SHARE ||
+			(uint64_t)s->rcv_pages_all * ETA_PAGE_BYTES >= s->rcv_bytes_max)
+		return;
+	s->is_seg_wanted = true;
+	d->is_seg_low = true;
+}
+
 uint32_t session_page_alloc(struct dti *d, struct session *s, uint32_t order)
 {
 	uint32_t n = 1u << order;
@@ -242,6 +254,7 @@ uint32_t session_page_alloc(struct dti *d, struct session *s, uint32_t order)
 		s->en_at = (uint16_t)i;
 		s->rcv_pages += n;
 		d->stats.chunk_alloc++;
+		look_low(d, s);
 		return ETA_CHUNK_MAKE(i, page);
 	}
 	return ETA_CHUNK_NONE;

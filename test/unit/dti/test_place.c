@@ -52,6 +52,29 @@ START_TEST(tcp_up_place__another_segment_is_asked_for_and_used)
 }
 END_TEST
 
+START_TEST(session_page_alloc__asks_for_more_before_the_end)
+{
+	struct model_conf poor = {.rcv_pages = 16, .rcv_segs_max = 4};
+	struct session *s;
+	struct dti *d;
+
+	two_begin(&t, NULL, NULL, &poor, 8);
+	d = &t.pair->core[1]->dti;
+	s = session_find(d, model_number(t.server));
+	for (int i = 0; i < 12; i++)
+		ck_assert_uint_ne(session_page_alloc(d, s, ETA_CHUNK_ORDER_SMALL), ETA_CHUNK_NONE);
+	(void)core_poll_once(t.pair->core[1], t.pair->now_us);
+	(void)model_ka_poll(t.pair->ka[1]);
+	ck_assert_uint_eq(model_ka_notices(t.pair->ka[1], ETA_ADMIN_SEG_WANT), 0);
+	ck_assert_uint_ne(session_page_alloc(d, s, ETA_CHUNK_ORDER_SMALL), ETA_CHUNK_NONE);
+	/* a quarter is left: in the next turn, not when somebody was refused */
+	(void)core_poll_once(t.pair->core[1], t.pair->now_us);
+	(void)model_ka_poll(t.pair->ka[1]);
+	ck_assert_uint_eq(model_ka_notices(t.pair->ka[1], ETA_ADMIN_SEG_WANT), 1);
+	pair_destroy(t.pair);
+}
+END_TEST
+
 START_TEST(tcp_up_place__the_quota_holds)
 {
 	struct model_conf poor = {.rcv_bytes_max = 65536};
@@ -127,6 +150,7 @@ int main(void)
 	tcase_set_timeout(tc, 100);
 	tcase_add_test(tc, tcp_up_place__no_memory_shrinks_the_window_and_loses_nothing);
 	tcase_add_test(tc, tcp_up_place__another_segment_is_asked_for_and_used);
+	tcase_add_test(tc, session_page_alloc__asks_for_more_before_the_end);
 	tcase_add_test(tc, tcp_up_place__the_quota_holds);
 	tcase_add_test(tc, place_consumed__frees_what_was_read);
 	tcase_add_test(tc, place_sweep__an_idle_connection_keeps_no_page);
