@@ -4,6 +4,8 @@
 # eta-run without an etad: the program runs on the kernel, and nobody can tell the difference.
 # shellcheck source=tap.sh
 . "$(dirname "$0")/tap.sh"
+# The kernel must have the interface: behind a TAP of etad's there is none.
+E2E_PORT=packet
 lab_up --stopped
 run=$("$lab" bin eta-run) || bail "eta-run is built"
 
