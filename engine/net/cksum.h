@@ -12,6 +12,9 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
+#include <arpa/inet.h>
 
 #include "engine/net/addr.h"
 
@@ -23,14 +26,41 @@ uint64_t cksum_sum(const void *data, size_t len);
  */
 uint64_t cksum_copy(void *dst, const void *src, size_t len);
 
+/* Eight more bytes, with end-around carry. */
+static inline uint64_t cksum_word(uint64_t sum, const void *at)
+{
+	uint64_t word;
+
+	memcpy(&word, at, sizeof(word));
+	sum += word;
+	return sum + (sum < word);
+}
+
+/* A sum with end-around carry, made small enough to be added to others. */
+static inline uint64_t cksum_small(uint64_t sum)
+{
+	return (sum & 0xffffffffu) + (sum >> 32);
+}
+
+/* Sum of an IPv4 header without options. */
+static inline uint64_t cksum_ipv4(const void *ip)
+{
+	uint32_t last;
+
+	memcpy(&last, (const uint8_t *)ip + 16, sizeof(last));
+	return cksum_small(cksum_word(cksum_word(0, ip), (const uint8_t *)ip + 8)) + last;
+}
+
 /* 16 bits, not complemented. */
 static inline uint16_t cksum_fold(uint64_t sum)
 {
-	sum = (sum & 0xffffffffu) + (sum >> 32);
-	sum = (sum & 0xffffffffu) + (sum >> 32);
-	sum = (sum & 0xffffu) + (sum >> 16);
-	sum = (sum & 0xffffu) + (sum >> 16);
-	return (uint16_t)sum;
+	uint32_t half;
+
+	/* Added to itself turned around: the upper half is upper + lower + carry. */
+	sum += sum << 32 | sum >> 32;
+	half = (uint32_t)(sum >> 32);
+	half += half << 16 | half >> 16;
+	return (uint16_t)(half >> 16);
 }
 
 /* @sum covers @off bytes; append the sum @piece of bytes that begin there. */
@@ -45,7 +75,14 @@ static inline uint64_t cksum_add(uint64_t sum, uint64_t piece, size_t off)
  * Pseudo-header of an upper-layer packet of @len bytes (RFC 9293 3.1, RFC 8200 8.1); both addresses
  * of one family.
  */
-uint64_t cksum_pseudo(
-		const struct ip_addr *src, const struct ip_addr *dst, uint8_t proto, uint32_t len);
+static inline uint64_t cksum_pseudo(
+		const struct ip_addr *src, const struct ip_addr *dst, uint8_t proto, uint32_t len)
+{
+	uint64_t sum = cksum_word(cksum_word(0, &src->q[0]), &src->q[1]);
+
+	/* Not by asking for the family: ffff and zeros of the mapped form add nothing. */
+	sum = cksum_word(cksum_word(sum, &dst->q[0]), &dst->q[1]);
+	return cksum_small(sum) + htons(proto) + htonl(len);
+}
 
 #endif

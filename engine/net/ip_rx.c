@@ -96,7 +96,15 @@ static inline bool limit(struct rx *rx, uint32_t bytes)
 	return rx->is_cut;
 }
 
-static bool v4_is_martian(const struct rx *rx)
+/* Options are rare. */
+static inline bool v4_cksum_is_good(const uint8_t *ip, uint32_t hdr_bytes)
+{
+	uint64_t sum = hdr_bytes == IPV4_BYTES_MIN ? cksum_ipv4(ip) : cksum_sum(ip, hdr_bytes);
+
+	return cksum_fold(sum) == 0xffff;
+}
+
+static inline bool v4_is_martian(const struct rx *rx)
 {
 	uint32_t src = ntohl(rx->src.w_be[3]), dst = ntohl(rx->dst.w_be[3]);
 
@@ -207,7 +215,7 @@ static inline enum ip_verdict parse_v4(struct rx *rx)
 	if (ETA_UNLIKELY(!limit(rx, total_bytes) || hdr_bytes > rx->left))
 		return LEAVE(rx, rx_drop_ip_len, IP_RX_DROP);
 	if (cksum_flags != RTE_MBUF_F_RX_IP_CKSUM_GOOD &&
-			ETA_UNLIKELY(cksum_fold(cksum_sum(ip, hdr_bytes)) != 0xffff))
+			ETA_UNLIKELY(!v4_cksum_is_good(ip, hdr_bytes)))
 		return LEAVE(rx, rx_drop_ip_cksum, IP_RX_DROP);
 
 	rx->pkt->is_v4 = true;

@@ -155,30 +155,37 @@ static inline uint8_t piece_flags(const struct tx *tx, uint32_t len)
 	return flags;
 }
 
-static inline void write_tcp(const struct tx *tx, uint8_t *tcp, uint32_t len)
+/* Return: sum of the header, whose checksum field is 0. */
+static inline uint64_t write_tcp(const struct tx *tx, uint8_t *tcp, uint32_t len)
 {
 	const struct tcp_txseg *seg = tx->seg;
 	uint8_t flags = piece_flags(tx, len);
 	uint16_t urg = 0;
+	uint64_t sum = 0;
+	uint32_t w[5];
 
 	if ((flags & TCP_URG) && seg->urg > tx->sent)
 		urg = (uint16_t)(seg->urg - tx->sent);
 	else
 		flags &= (uint8_t)~TCP_URG;
-	memcpy(tcp, &tx->tuple->lport_be, 2);
-	memcpy(tcp + 2, &tx->tuple->rport_be, 2);
-	store_be32(tcp + 4, seg->seq + tx->sent);
-	store_be32(tcp + 8, seg->ack);
-	tcp[12] = (uint8_t)(tx->l4_bytes / 4 << 4);
-	tcp[13] = flags;
-	store_be16(tcp + 14, seg->wnd);
-	memset(tcp + 16, 0, 2);
-	store_be16(tcp + 18, urg);
-	memcpy(tcp + TCP_HDR_BYTES, seg->opt, seg->opt_len);
+	w[0] = (uint32_t)tx->tuple->rport_be << 16 | tx->tuple->lport_be;
+	w[1] = htonl(seg->seq + tx->sent);
+	w[2] = htonl(seg->ack);
+	w[3] = htonl((uint32_t)tx->l4_bytes / 4 << 28 | (uint32_t)flags << 16 | seg->wnd);
+	w[4] = htonl(urg);
+	memcpy(tcp, w, sizeof(w));
+	for (uint32_t i = 0; i < seg->opt_len; i += 4) {
+		uint32_t opt;
+
+		memcpy(&opt, seg->opt + i, 4);
+		memcpy(tcp + TCP_HDR_BYTES + i, &opt, 4);
+		sum += opt;
+	}
+	return sum + w[0] + w[1] + w[2] + w[3] + w[4];
 }
 
-/* All headers of a frame with @len payload bytes. Return: where the TCP header begins. */
-static inline uint8_t *write_headers(struct tx *tx, uint8_t *frame, uint32_t len)
+/* All headers of a frame with @len payload bytes. @sum: receives that of the TCP header. Return: where this begins. */
+static inline uint8_t *write_headers(struct tx *tx, uint8_t *frame, uint32_t len, uint64_t *sum)
 {
 	uint8_t *ip = frame + ETHER_BYTES;
 
@@ -189,7 +196,7 @@ static inline uint8_t *write_headers(struct tx *tx, uint8_t *frame, uint32_t len
 		write_ipv4(tx, ip, tx->l4_bytes + len);
 	else
 		write_ipv6(tx, ip, tx->l4_bytes + len);
-	write_tcp(tx, ip + tx->l3_bytes, len);
+	*sum = write_tcp(tx, ip + tx->l3_bytes, len);
 	return ip + tx->l3_bytes;
 }
 
@@ -287,8 +294,8 @@ static bool fill_in_place(struct tx *tx, struct rte_mbuf *head, uint32_t len)
 /* ---- one frame ---- */
 
 /*
- * Puts the checksum, or asks the port for it, and for segmentation. @sum: of the payload, if the
- * port does not fill.
+ * Puts the checksum, or asks the port for it, and for segmentation. @sum: of header and payload, not
+ * looked at if the port fills.
  */
 static inline void finish(
 		struct tx *tx, struct rte_mbuf *m, uint8_t *tcp, uint32_t len, uint64_t sum)
@@ -296,12 +303,11 @@ static inline void finish(
 	uint32_t l4_bytes = tx->l4_bytes + len;
 	bool is_super = len > tx->seg->mss;
 	uint16_t field;
+	uint64_t pseudo = cksum_pseudo(&tx->tuple->laddr, &tx->tuple->raddr, IPPROTO_TCP,
+			is_super ? 0 : l4_bytes);
 
-	sum = cksum_add(cksum_pseudo(&tx->tuple->laddr, &tx->tuple->raddr, IPPROTO_TCP,
-					is_super ? 0 : l4_bytes),
-			sum, 0);
 	if (tx->port->caps & PORT_CAP_TX_CKSUM) {
-		field = cksum_fold(sum);
+		field = cksum_fold(pseudo);
 		m->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM |
 			       (tx->is_v4 ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6);
 		m->l2_len = ETHER_BYTES;
@@ -312,7 +318,7 @@ static inline void finish(
 			m->tso_segsz = tx->seg->mss;
 		}
 	} else {
-		field = (uint16_t)~cksum_fold(cksum_add(sum, cksum_sum(tcp, tx->l4_bytes), 0));
+		field = (uint16_t)~cksum_fold(pseudo + sum);
 	}
 	memcpy(tcp + 16, &field, 2);
 }
@@ -325,13 +331,13 @@ static bool send_frame(struct tx *tx, uint32_t len)
 {
 	uint32_t hdr_bytes = ETHER_BYTES + tx->l3_bytes + tx->l4_bytes;
 	struct rte_mbuf *m = rte_pktmbuf_alloc(tx->port->pool);
-	uint64_t sum = 0;
+	uint64_t sum = 0, hdr_sum;
 	uint8_t *tcp;
 	bool ok = true;
 
 	if (unlikely(!m))
 		return false;
-	tcp = write_headers(tx, rte_pktmbuf_mtod(m, uint8_t *), len);
+	tcp = write_headers(tx, rte_pktmbuf_mtod(m, uint8_t *), len, &hdr_sum);
 	m->data_len = (uint16_t)hdr_bytes;
 	m->pkt_len = hdr_bytes;
 	if (len >= IN_PLACE_BYTES_MIN && (tx->port->caps & CAPS_IN_PLACE) == CAPS_IN_PLACE)
@@ -342,12 +348,54 @@ static bool send_frame(struct tx *tx, uint32_t len)
 		rte_pktmbuf_free(m);
 		return false;
 	}
-	finish(tx, m, tcp, len, sum);
+	finish(tx, m, tcp, len, sum + hdr_sum);
 	if (tx->opt && tx->opt->may_fragment)
 		tx->net->ip_id++;
 	tx->net->stats.tx_segs += len > tx->seg->mss ? (len + tx->seg->mss - 1) / tx->seg->mss : 1;
 	queue(tx->net, tx->hop->port, m);
 	return true;
+}
+
+/*
+ * The usual segment: one frame, and at most one piece of payload that is to be copied. The same as
+ * send_frame(), but @tx stays in registers.
+ */
+static inline bool send_plain(struct tx *tx, const struct net_iov *iov)
+{
+	uint32_t len = tx->seg->len;
+	uint32_t hdr_bytes = ETHER_BYTES + tx->l3_bytes + tx->l4_bytes;
+	struct rte_mbuf *m = rte_pktmbuf_alloc(tx->port->pool);
+	uint8_t *tcp, *data;
+	uint64_t sum;
+
+	if (unlikely(!m))
+		return false;
+	tcp = write_headers(tx, rte_pktmbuf_mtod(m, uint8_t *), len, &sum);
+	data = tcp + tx->l4_bytes;
+	m->data_len = (uint16_t)(hdr_bytes + len);
+	m->pkt_len = hdr_bytes + len;
+	if (len > 0 && (tx->port->caps & PORT_CAP_TX_CKSUM))
+		memcpy(data, iov->base, len);
+	else if (len > 0)
+		sum += cksum_copy(data, iov->base, len);
+	finish(tx, m, tcp, len, sum);
+	if (tx->opt && tx->opt->may_fragment)
+		tx->net->ip_id++;
+	tx->net->stats.tx_segs++;
+	queue(tx->net, tx->hop->port, m);
+	return true;
+}
+
+static inline bool is_plain(const struct tx *tx)
+{
+	uint32_t len = tx->seg->len;
+
+	if (len > tx->seg->mss || (len > 0 && (tx->iov_n != 1 || tx->iov->len < len)))
+		return false;
+	if (RTE_PKTMBUF_HEADROOM + ETHER_BYTES + tx->l3_bytes + tx->l4_bytes + len >
+			rte_pktmbuf_data_room_size(tx->port->pool))
+		return false;
+	return len < IN_PLACE_BYTES_MIN || (tx->port->caps & CAPS_IN_PLACE) != CAPS_IN_PLACE;
 }
 
 /* Payload bytes one frame of the port can carry: one mss, or a superframe of whole mss. */
@@ -400,6 +448,12 @@ int32_t ip_tx_tcp(struct net *net, const struct net_hop *hop, const struct ip_tu
 	if (!tx.is_v4)
 		tx.flow_label = opt && opt->flow_label ? opt->flow_label & 0xfffff
 						       : flow_label(net, tuple);
+	if (ETA_LIKELY(is_plain(&tx))) {
+		if (ETA_LIKELY(send_plain(&tx, iov)))
+			return (int32_t)seg->len;
+		net->stats.tx_no_mbuf++;
+		return -1;
+	}
 	tx.unit = seg->len <= seg->mss
 				  ? seg->len
 				  : frame_unit(tx.port, ETHER_BYTES + tx.l3_bytes + tx.l4_bytes,

@@ -17,6 +17,7 @@
 #define PPM 1000000u
 #define MTU_DEFAULT 1500u
 #define POOL_DEFAULT 4096u
+#define POOL_CACHE_MAX 256u /* as real ports */
 #define POOL_SUPER_DEFAULT 640u
 #define QUEUE_DEFAULT 1000u
 #define ETHER_BYTES 14u
@@ -317,7 +318,8 @@ static void side_init(struct simport_wire *w, int idx, const struct simport_conf
 	s->port.mac[5] = (uint8_t)(idx + 1);
 	snprintf(s->port.name, sizeof(s->port.name), "sim%d", idx);
 	snprintf(name, sizeof(name), "sw%d_%llx", idx, (unsigned long long)(uintptr_t)w);
-	s->port.pool = must(rte_pktmbuf_pool_create(name, n, 0, 0, (uint16_t)(room + RTE_PKTMBUF_HEADROOM), -1));
+	s->port.pool = must(rte_pktmbuf_pool_create(name, n, n / 16 < POOL_CACHE_MAX ? n / 16 : POOL_CACHE_MAX, 0,
+			(uint16_t)(room + RTE_PKTMBUF_HEADROOM), -1));
 }
 
 struct simport_wire *simport_create(const struct simport_conf *conf)
