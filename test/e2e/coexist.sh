@@ -9,14 +9,16 @@ lab_up --stopped
 
 etad() { [ "$LAB_HAS_ETAD" = 0 ] || "$lab" etad "$@"; }
 is_tap() { [ "$LAB_HAS_ETAD" = 1 ] && [ "$LAB_PORT" != packet ]; }
-# What an administrator configures. Devices of etad itself may be there while it runs, and must be gone afterwards.
+# What an administrator configures. Devices of etad itself may be there while it runs, and must be gone afterwards. In TAP mode
+# eth0 is etad's own: it may turn GRO on.
 kernel_config() {
-    local view='ip addr show eth0; ip addr show lo; ip rule; ip -6 rule; nft list ruleset; ethtool -k eth0; sysctl -a'
+    local own='^$' view='ip addr show eth0; ip addr show lo; ip rule; ip -6 rule; nft list ruleset; ethtool -k eth0; sysctl -a'
     [ "${1-}" = running ] || view+='; ip link'
     is_tap || view+='; ip route; ip -6 route show dev eth0'
+    ! is_tap || own='^generic-receive-offload'
     "$lab" kernel bash -c "$view" 2>/dev/null |
         grep -E '^[0-9]+: |^ +(link|inet)|^(table|chain|default)|^10\.|^fd|: (on|off)|^net\.(ipv[46]|core).*\.?(eth0|all|default)\.' |
-        sed 's/ qlen [0-9]*//'
+        grep -v "$own" | sed 's/ qlen [0-9]*//'
 }
 same_config() { kernel_config "${2-}" >"$tmp/config.now"; diff "$tmp/config.before" "$tmp/config.now"; }
 
