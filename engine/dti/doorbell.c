@@ -191,7 +191,7 @@ static bool head_fits(const struct dti_ctx *c, uint32_t head)
 	return head - c->rcv_head <= c->rcv_tail - c->rcv_head;
 }
 
-bool doorbell_counters(struct dti *d, uint32_t idx, const struct eta_dti_al *al, uint32_t tail, uint32_t head)
+bool doorbell_counters(struct dti *d, uint32_t idx, const struct eta_dti_al *al, uint32_t tail, uint32_t head, bool more)
 {
 	struct dti_ctx *c = &d->ctx[idx];
 
@@ -212,11 +212,26 @@ bool doorbell_counters(struct dti *d, uint32_t idx, const struct eta_dti_al *al,
 	}
 	if (tail != c->snd_tail) {
 		c->snd_tail = tail;
-		if (c->flags & DTI_CTX_TCP_USED)
+		if (ETA_UNLIKELY(more) && (c->flags & DTI_CTX_TCP_USED))
+			tcp_write_more(d->tcp, dti_env(d), &d->tcp->ctx[idx], tail, d->now_us);
+		else if (c->flags & DTI_CTX_TCP_USED)
 			tcp_write(d->tcp, dti_env(d), &d->tcp->ctx[idx], tail, d->now_us);
 		event_mark(d, idx, 0);
 	}
 	return !(c->flags & DTI_CTX_KILL);
+}
+
+/* AL writes urgent bytes with PARAM: TCP has to know where they end before it sends them. */
+static void take_urgent(struct dti *d, const struct doorbell *b)
+{
+	const struct dti_ctx *c = &d->ctx[b->idx];
+	uint32_t urg;
+
+	if (!(c->flags & DTI_CTX_TCP_USED) || !(eta_load_acquire_u32(&b->al->wants) & ETA_WANT_URG))
+		return;
+	urg = eta_load_relaxed_u32(&b->al->snd_urg);
+	if (urg - c->snd_una <= b->db.snd_tail - c->snd_una)
+		tcp_urgent(&d->tcp->ctx[b->idx], urg);
 }
 
 /* Third pass: act. */
@@ -255,7 +270,9 @@ static void act(struct dti *d, struct doorbell *b)
 	}
 	/* a claimed DTI that is not open yet has no counters */
 	if ((c->flags & DTI_CTX_TCP_USED) || dti_is_open(d, c)) {
-		if (!doorbell_counters(d, b->idx, b->al, b->db.snd_tail, b->db.rcv_head))
+		if (ETA_UNLIKELY(op == ETA_DB_PARAM))
+			take_urgent(d, b);
+		if (!doorbell_counters(d, b->idx, b->al, b->db.snd_tail, b->db.rcv_head, b->db.op & ETA_DB_MORE))
 			return;
 		if (b->db.op & ETA_DB_WANT_WRITE) {
 			c->flags |= DTI_CTX_WANT_WRITE;

@@ -81,6 +81,7 @@ enum tcp_loss_state {
 /* rescue retransmission of this recovery is spent (RFC 6675 5, rule 4) */
 #define TCP_CTX_RESCUED 0x08000000u
 #define TCP_CTX_FIN_OOO 0x20000000u     /* rcv_fin is valid */
+#define TCP_CTX_MORE 0x40000000u        /* the last write said that more follows: as CORK, once */
 #define TCP_CTX_DRS_SEEN 0x10000000u    /* receive RTT and space measurement have started */
 
 #define TCP_CTX_CC_WORDS 8

@@ -217,6 +217,16 @@ void tcp_listen(struct tcp_stack *stack, struct tcp_ctx *ctx, const struct tcp_p
 void tcp_write(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint32_t snd_tail,
 		uint64_t now_us);
 
+/* As tcp_write(), but more follows (MSG_MORE): a short last segment waits for it, at most 200 ms. */
+void tcp_write_more(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
+		uint32_t snd_tail, uint64_t now_us);
+
+/*
+ * The byte before stream offset @snd_up is urgent; before the tcp_write() that queues it. Ignored
+ * unless it lies ahead of snd_una and of the last one (RFC 9293 3.8.5, pointer as RFC 6093 2.1).
+ */
+void tcp_urgent(struct tcp_ctx *ctx, uint32_t snd_up);
+
 /*
  * The user has consumed bytes up to stream offset @rcv_head (not beyond what was readable): a
  * window update may be owed. Context: hot.

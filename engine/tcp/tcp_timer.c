@@ -186,7 +186,7 @@ static void fire_xmit(const struct tcp_env *e, struct tcp_ctx *ctx)
 		tcp_tx_syn(e, ctx);
 		return;
 	}
-	ctx->flags &= ~cork;
+	ctx->flags &= ~(cork | TCP_CTX_MORE);
 	tcp_output(e, ctx);
 	ctx->flags |= cork;
 }

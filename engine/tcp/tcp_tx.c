@@ -201,10 +201,12 @@ void tcp_tx_syn(const struct tcp_env *e, struct tcp_ctx *ctx)
 	}
 }
 
-static void tx_urg(const struct tcp_ctx *ctx, struct tcp_txseg *seg)
+static void tx_urg(struct tcp_ctx *ctx, struct tcp_txseg *seg)
 {
 	uint32_t ahead = ctx->snd_up - seg->seq;
 
+	if (seq_ge(ctx->snd_una, ctx->snd_up))
+		ctx->flags &= ~TCP_CTX_URG_SENT;
 	if ((int32_t)ahead <= 0)
 		return;
 	seg->flags |= TCP_URG;
@@ -274,13 +276,13 @@ static uint32_t with_tail(const struct tcp_ctx *ctx, uint32_t len)
 	uint32_t flight = ctx->snd_nxt - ctx->snd_una;
 	uint32_t tail;
 
-	if (ctx->flags & TCP_CTX_FIN_QUEUED)
+	if (ctx->flags & (TCP_CTX_FIN_QUEUED | TCP_CTX_URG_SENT))
 		return len;
-	if ((ctx->flags & (TCP_CTX_NODELAY | TCP_CTX_CORK)) == TCP_CTX_NODELAY)
+	if ((ctx->flags & (TCP_CTX_NODELAY | TCP_CTX_CORK | TCP_CTX_MORE)) == TCP_CTX_NODELAY)
 		return len;
 	tail = len < ctx->mss ? len : len % ctx->mss;
 	/* Is a short segment in flight? */
-	if (ctx->flags & TCP_CTX_CORK || ctx->snd_sml - ctx->snd_una - 1 < flight)
+	if (ctx->flags & (TCP_CTX_CORK | TCP_CTX_MORE) || ctx->snd_sml - ctx->snd_una - 1 < flight)
 		return len - tail;
 	return len;
 }

@@ -57,18 +57,47 @@ static bool may_write(const struct tcp_ctx *ctx)
 	return !(ctx->flags & TCP_CTX_FIN_QUEUED) && (1u << ctx->state & states);
 }
 
-void tcp_write(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint32_t snd_tail,
-		uint64_t now_us)
+static inline void write_to(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t snd_tail,
+		uint32_t more)
 {
-	struct tcp_env e = TCP_ENV(stack, env, now_us);
 	uint32_t tail = ctx->iss + 1 + snd_tail;
 
 	if (!may_write(ctx) || seq_lt(tail, ctx->snd_tail) ||
 			tail - ctx->snd_una > TCP_SND_BYTES_MAX + 1)
 		return;
 	ctx->snd_tail = tail;
+	ctx->flags = (ctx->flags & ~TCP_CTX_MORE) | more;
 	if (tcp_state_sends(ctx->state))
-		tcp_output(&e, ctx);
+		tcp_output(e, ctx);
+}
+
+void tcp_write(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint32_t snd_tail,
+		uint64_t now_us)
+{
+	struct tcp_env e = TCP_ENV(stack, env, now_us);
+
+	write_to(&e, ctx, snd_tail, 0);
+}
+
+void tcp_write_more(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
+		uint32_t snd_tail, uint64_t now_us)
+{
+	struct tcp_env e = TCP_ENV(stack, env, now_us);
+
+	write_to(&e, ctx, snd_tail, TCP_CTX_MORE);
+}
+
+void tcp_urgent(struct tcp_ctx *ctx, uint32_t snd_up)
+{
+	uint32_t up = ctx->iss + 1 + snd_up;
+	uint32_t ahead = up - ctx->snd_una;
+
+	if (!may_write(ctx) || ahead == 0 || ahead > TCP_SND_BYTES_MAX + 1)
+		return;
+	if (ctx->flags & TCP_CTX_URG_SENT && seq_le(up, ctx->snd_up))
+		return;
+	ctx->flags |= TCP_CTX_URG_SENT;
+	ctx->snd_up = up;
 }
 
 void tcp_read(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint32_t rcv_head,
@@ -185,8 +214,10 @@ void tcp_param(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
 		tcp_owe(&e, ctx, TCP_CTX_ACK_NOW);
 	if (tcp_tx_pending(ctx)) {
 		/* Uncorking pushes the short segment even under Nagle's rule, as Linux. */
-		if (!(ctx->flags & TCP_CTX_CORK))
+		if (!(ctx->flags & TCP_CTX_CORK)) {
 			ctx->snd_sml = ctx->snd_una;
+			ctx->flags &= ~TCP_CTX_MORE;
+		}
 		tcp_output(&e, ctx);
 	}
 }

@@ -59,6 +59,48 @@ START_TEST(doorbell_counters__stale_tail_reads_the_record)
 }
 END_TEST
 
+START_TEST(doorbell_drain__more_holds_the_bytes_back)
+{
+	struct eta_doorbell db;
+	char got[8] = "";
+
+	two_open(&t);
+	db = db_of(t.a, ETA_DB_DATA | ETA_DB_MORE);
+	db.snd_tail += 3;
+	ck_assert(model_ring(t.client, &db)); /* taken before the plain one, which brings nothing new */
+	ck_assert_uint_eq(model_send(t.a, "abc", 3), 3);
+	turn(&t);
+	ck_assert_uint_eq(model_recv(t.b, got, sizeof(got)), 0);
+	ck_assert_uint_eq(model_send(t.a, "d", 1), 1);
+	turn(&t);
+	ck_assert_uint_eq(model_recv(t.b, got, sizeof(got)), 4);
+	ck_assert_str_eq(got, "abcd");
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(doorbell_drain__urgent_is_told_to_the_peer)
+{
+	struct eta_doorbell db;
+
+	two_open(&t);
+	model_al(t.a)->opt = ETA_OPT_CORK;
+	db = db_of(t.a, ETA_DB_PARAM);
+	ck_assert(model_ring(t.client, &db));
+	ck_assert_uint_eq(model_send(t.a, "urgent", 6), 6);
+	turn(&t);
+	model_al(t.a)->opt = 0;
+	model_al(t.a)->snd_urg = model_al(t.a)->snd_tail;
+	model_al(t.a)->wants |= ETA_WANT_URG;
+	db = db_of(t.a, ETA_DB_PARAM);
+	ck_assert(model_ring(t.client, &db));
+	turn(&t);
+	ck_assert_uint_ne(model_en(t.b)->flags & ETA_EV_URGENT, 0);
+	ck_assert_uint_eq(model_en(t.b)->urg, 6);
+	two_end(&t);
+}
+END_TEST
+
 START_TEST(doorbell_counters__impossible_record_kills)
 {
 	struct eta_doorbell db;
@@ -276,6 +318,8 @@ int main(void)
 	tcase_add_test(tc, doorbell_drain__unknown_dti_is_counted_and_ignored);
 	tcase_add_test(tc, doorbell_drain__undefined_op_kills_its_dti_alone);
 	tcase_add_test(tc, doorbell_counters__stale_tail_reads_the_record);
+	tcase_add_test(tc, doorbell_drain__more_holds_the_bytes_back);
+	tcase_add_test(tc, doorbell_drain__urgent_is_told_to_the_peer);
 	tcase_add_test(tc, doorbell_counters__impossible_record_kills);
 	tcase_add_test(tc, doorbell_counters__consuming_more_than_received_kills);
 	tcase_add_test(tc, doorbell_drain__a_full_ring_is_taken_whole);

@@ -165,6 +165,71 @@ START_TEST(cork__no_longer_than_200_ms)
 }
 END_TEST
 
+static void write_more(uint32_t tail)
+{
+	tcp_write_more(&core->stack, core, ctx, tail, core->now_us);
+}
+
+START_TEST(more__holds_a_short_segment_for_the_next_write)
+{
+	open_new();
+	param((struct tcp_param){.nodelay = true});
+	write_more(100);
+	ck_assert_str_eq(fake_take(core), "");
+	fake_write(core, ctx, 100);
+	ck_assert_str_eq(fake_take(core), "PA 1+200 1; ");
+	fake_write(core, ctx, 100);
+	ck_assert_str_eq(fake_take(core), "PA 201+100 1; ");
+	write_more(300 + 1500);
+	ck_assert_str_eq(fake_take(core), "A 301+1460 1; ");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(more__no_longer_than_200_ms)
+{
+	open_new();
+	write_more(100);
+	fake_run(core, 190);
+	ck_assert_str_eq(fake_take(core), "");
+	fake_run(core, 20);
+	ck_assert_str_eq(fake_take(core), "PA 1+100 1; ");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(more__a_fin_ends_it)
+{
+	open_new();
+	write_more(100);
+	tcp_shut_wr(&core->stack, core, ctx, core->now_us);
+	ck_assert_str_eq(fake_take(core), "FPA 1+100 1; ");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(urgent__points_behind_the_byte_until_it_is_acked)
+{
+	open_new();
+	fake_write(core, ctx, 5);
+	fake_take(core);
+	tcp_urgent(ctx, 15);
+	fake_write(core, ctx, 10); /* Nagle's rule does not hold it */
+	ck_assert_str_eq(fake_take(core), "PAU 6+10 1; ");
+	ck_assert_uint_eq(fake_last(core)->urg, 10);
+	fake_rx(core, ctx, TCP_ACK, 1, 16, 0);
+	fake_take(core);
+	fake_write(core, ctx, 10);
+	ck_assert_str_eq(fake_take(core), "PA 16+10 1; ");
+	ck_assert(!(ctx->flags & TCP_CTX_URG_SENT));
+	/* already acknowledged, or farther than anything can be queued */
+	tcp_urgent(ctx, 15);
+	tcp_urgent(ctx, 1u << 30);
+	ck_assert(!(ctx->flags & TCP_CTX_URG_SENT));
+	fake_free(core);
+}
+END_TEST
+
 START_TEST(sws__small_window_is_not_filled)
 {
 	open_new();
@@ -463,7 +528,10 @@ FACTS("tcp tx", tcp_write__sends_at_once_with_push, tcp_write__backwards_or_too_
 	tcp_write__stops_at_the_peers_window, nagle__second_small_write_waits,
 	nagle__short_tail_of_a_large_write_does_not_wait, nagle__nodelay_sends_each,
 	nagle__setting_nodelay_pushes, nagle__fin_pushes, cork__holds_until_a_segment_is_full,
-	cork__clearing_it_pushes, cork__no_longer_than_200_ms, sws__small_window_is_not_filled,
+	cork__clearing_it_pushes, cork__no_longer_than_200_ms,
+	more__holds_a_short_segment_for_the_next_write, more__no_longer_than_200_ms,
+	more__a_fin_ends_it, urgent__points_behind_the_byte_until_it_is_acked,
+	sws__small_window_is_not_filled,
 	sws__half_of_the_largest_window_is, fin__rides_on_the_last_bytes, fin__alone,
 	port_full__bytes_are_not_counted_as_sent, port_full__nothing_taken_tries_again,
 	idle__cwnd_is_halved_for_each_rto_of_silence, persist__probes_with_one_octet_and_backs_off,
