@@ -121,6 +121,15 @@ static int wait_ppoll(
 	return rc;
 }
 
+/* Did the kernel's descriptors end the sleep, and not only our wake descriptor behind them? */
+static bool is_kernel_ready(const struct al_wait *wait)
+{
+	for (nfds_t i = 0; i < wait->pfd_n; i++)
+		if (wait->pfd[i].revents)
+			return true;
+	return false;
+}
+
 /* Return: as ready(); 0 = woken or a slice of time is over; -EINTR. */
 static long wait_sleep(struct al_wait *wait)
 {
@@ -164,7 +173,7 @@ static long wait_sleep(struct al_wait *wait)
 	sleeper_rise(sleeper);
 	if (rc == -EINTR)
 		return rc;
-	if (rc > 0 && wait->pfd_n > 0) {
+	if (rc > 0 && is_kernel_ready(wait)) {
 		al_poll_events();
 		ret = wait->ready(wait, true);
 		if (ret)
