@@ -20,7 +20,7 @@
 #include "engine/core/engine.h"
 
 #define FAKE_OPS 96
-#define FAKE_HELD_MAX 64
+#define FAKE_HELD_MAX (2 * ETA_ADMIN_RING)
 
 struct core {
 	struct rte_ring *commands, *answers, *punted, *injected;
