@@ -454,7 +454,39 @@ START_TEST(time_wait__newer_number_with_older_timestamp_does_not)
 }
 END_TEST
 
-FACTS("tcp listen", tcp_listen_rx__syn_makes_an_embryo, tcp_listen_rx__ack_is_reset, tcp_listen_rx__rst_is_ignored,
+START_TEST(time_wait__an_active_open_takes_over_after_a_second)
+{
+	const struct fake_peer peer = {.timestamps = true, .mss = 1460};
+	struct tcp_ctx *next;
+	uint32_t snd_nxt;
+
+	time_wait(&peer);
+	snd_nxt = ctx->snd_nxt + 100000000; /* it has sent more than the clock of first numbers has moved */
+	ctx->snd_nxt = snd_nxt;
+	core->now_us += 900000;
+	ck_assert(!tcp_reuse(&core->stack, core, ctx, core->now_us));
+	ck_assert_uint_eq(ctx->state, TCP_STATE_TIME_WAIT);
+	core->now_us += 200000;
+	ck_assert(tcp_reuse(&core->stack, core, ctx, core->now_us));
+	ck_assert_str_eq(fake_take(core), "free; ");
+	next = fake_ctx(core);
+	tcp_connect(&core->stack, core, next, &core->tuple, NULL, core->now_us);
+	ck_assert_uint_eq(next->iss, snd_nxt + 65537);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(time_wait__without_timestamps_no_active_open_takes_over)
+{
+	time_wait(NULL);
+	core->now_us += 30000000;
+	ck_assert(!tcp_reuse(&core->stack, core, ctx, core->now_us));
+	fake_free(core);
+}
+END_TEST
+
+FACTS("tcp listen", time_wait__an_active_open_takes_over_after_a_second,
+	time_wait__without_timestamps_no_active_open_takes_over, tcp_listen_rx__syn_makes_an_embryo, tcp_listen_rx__ack_is_reset, tcp_listen_rx__rst_is_ignored,
 	tcp_listen_rx__syn_fin_is_dropped, tcp_listen_rx__backlog_full_is_silent,
 	tcp_listen_rx__no_mss_option_means_536, tcp_listen_rx__children_inherit_parameters,
 	syn_received__ack_accepts, syn_received__ack_with_data_delivers_after_accept,
