@@ -557,6 +557,14 @@ static bool has_room(const struct dti_ctx *c)
 	return used == 0 || used <= limit - limit / WRITE_SHARE;
 }
 
+/* May dti_update_snd_limit() have something to do? */
+static inline bool snd_limit_moves(const struct dti_ctx *c, const struct tcp_ctx *t)
+{
+	if (c->sndbuf_kib != 0)
+		return c->sndbuf_kib != c->snd_limit_kib;
+	return tcp_snd_want_bytes(t) / KIB > c->snd_limit_kib;
+}
+
 static void publish_bound(struct dti *d, uint32_t idx)
 {
 	struct dti_ctx *c = &d->ctx[idx];
@@ -568,7 +576,8 @@ static void publish_bound(struct dti *d, uint32_t idx)
 	if (ETA_UNLIKELY(!en))
 		return;
 	if (!(c->flags & DTI_CTX_MASTER)) {
-		dti_update_snd_limit(d, idx);
+		if (ETA_UNLIKELY(snd_limit_moves(c, t)))
+			dti_update_snd_limit(d, idx);
 		place_update_ring_at(d, idx, en);
 		eta_store_relaxed_u32(&en->snd_nxt, tcp_snd_off(t, t->snd_nxt));
 		eta_store_release_u32(&en->snd_una, c->snd_una);
@@ -599,13 +608,16 @@ static bool publish_one(struct dti *d, uint32_t idx)
 	bool is_done = true;
 
 	c->flags &= ~DTI_CTX_DIRTY;
-	if (c->flags & DTI_CTX_KILL)
-		kill_now(d, idx);
-	if (c->flags & DTI_CTX_NOTICE)
-		is_done = tell_ka(d, c);
+	if (ETA_UNLIKELY(c->flags & (DTI_CTX_KILL | DTI_CTX_NOTICE))) {
+		if (c->flags & DTI_CTX_KILL)
+			kill_now(d, idx);
+		if (c->flags & DTI_CTX_NOTICE)
+			is_done = tell_ka(d, c);
+	}
 	if (c->flags & DTI_CTX_BOUND)
 		publish_bound(d, idx);
-	if (is_done && !(c->flags & DTI_CTX_DIRTY))
+	/* the last user of a slot frees it */
+	if (is_done && !(c->flags & (DTI_CTX_DIRTY | DTI_CTX_BOUND)))
 		dti_slot_put(d, idx);
 	return is_done;
 }

@@ -392,10 +392,8 @@ static inline bool is_plain(const struct tx *tx)
 
 	if (len > tx->seg->mss || (len > 0 && (tx->iov_n != 1 || tx->iov->len < len)))
 		return false;
-	if (RTE_PKTMBUF_HEADROOM + ETHER_BYTES + tx->l3_bytes + tx->l4_bytes + len >
-			rte_pktmbuf_data_room_size(tx->port->pool))
-		return false;
-	return len < IN_PLACE_BYTES_MIN || (tx->port->caps & CAPS_IN_PLACE) != CAPS_IN_PLACE;
+	/* any buffer holds a short one */
+	return len < IN_PLACE_BYTES_MIN;
 }
 
 /* Payload bytes one frame of the port can carry: one mss, or a superframe of whole mss. */
@@ -419,6 +417,29 @@ uint32_t ip_tx_burst_bytes(const struct net *net, uint8_t port, uint16_t mss)
 	return unit > mss ? unit : mss * IP_TX_SOFT_SEGS_MAX;
 }
 
+/* As many frames as it takes. */
+static int32_t send_many(struct tx *tx)
+{
+	const struct tcp_txseg *seg = tx->seg;
+	uint32_t frames = 0;
+
+	tx->unit = seg->len <= seg->mss
+				   ? seg->len
+				   : frame_unit(tx->port, ETHER_BYTES + tx->l3_bytes + tx->l4_bytes,
+						     seg->mss);
+	do {
+		uint32_t len = RTE_MIN(seg->len - tx->sent, tx->unit);
+
+		if (unlikely(!send_frame(tx, len))) {
+			tx->net->stats.tx_no_mbuf++;
+			break;
+		}
+		tx->sent += len;
+		frames++;
+	} while (tx->sent < seg->len && frames < IP_TX_SOFT_SEGS_MAX);
+	return frames > 0 ? (int32_t)tx->sent : -1;
+}
+
 int32_t ip_tx_tcp(struct net *net, const struct net_hop *hop, const struct ip_tuple *tuple,
 		const struct tcp_txseg *seg, const struct ip_tx_opt *opt, const struct net_iov *iov,
 		uint32_t iov_n)
@@ -433,7 +454,8 @@ int32_t ip_tx_tcp(struct net *net, const struct net_hop *hop, const struct ip_tu
 			.ttl = TTL_DEFAULT,
 			.iov = iov,
 			.iov_n = iov_n};
-	uint32_t frames = 0, wire_bytes;
+	struct tx many; /* a copy, or tx could not live in registers */
+	uint32_t wire_bytes;
 
 	tx.l3_bytes = tx.is_v4 ? IPV4_BYTES : IPV6_BYTES;
 	tx.l4_bytes = (uint16_t)(TCP_HDR_BYTES + seg->opt_len);
@@ -454,20 +476,6 @@ int32_t ip_tx_tcp(struct net *net, const struct net_hop *hop, const struct ip_tu
 		net->stats.tx_no_mbuf++;
 		return -1;
 	}
-	tx.unit = seg->len <= seg->mss
-				  ? seg->len
-				  : frame_unit(tx.port, ETHER_BYTES + tx.l3_bytes + tx.l4_bytes,
-						    seg->mss);
-
-	do {
-		uint32_t len = RTE_MIN(seg->len - tx.sent, tx.unit);
-
-		if (unlikely(!send_frame(&tx, len))) {
-			net->stats.tx_no_mbuf++;
-			break;
-		}
-		tx.sent += len;
-		frames++;
-	} while (tx.sent < seg->len && frames < IP_TX_SOFT_SEGS_MAX);
-	return frames > 0 ? (int32_t)tx.sent : -1;
+	many = tx;
+	return send_many(&many);
 }
