@@ -140,19 +140,6 @@ enum eta_status dti_bind_authorise(struct dti *d, const struct eta_admin_msg *ms
 	return ETA_STATUS_OK;
 }
 
-uint32_t dti_lookup(const struct dti *d, uint16_t session, uint32_t dti, uint16_t gen, const struct eta_dti_en *en)
-{
-	uint32_t idx = eta_load_relaxed_u32(&en->ctx);
-	const struct dti_ctx *c;
-
-	if (idx == 0 || idx >= d->ctx_n)
-		return 0;
-	c = &d->ctx[idx];
-	if (!(c->flags & DTI_CTX_BOUND) || c->session != session || c->dti != dti || c->gen != gen)
-		return 0;
-	return idx;
-}
-
 static void word_store(struct eta_dti_en *en, uint16_t gen, uint8_t state, uint8_t status)
 {
 	uint32_t *word = (uint32_t *)(void *)&en->gen;

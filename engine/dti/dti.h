@@ -134,7 +134,18 @@ void dti_fini(struct dti *d);
 enum eta_status dti_bind_authorise(struct dti *d, const struct eta_admin_msg *msg);
 
 /* Context @idx bound to {session, dti, gen}; 0 = none. The EN half's own word is only a hint: the context must agree. Context: hot. */
-uint32_t dti_lookup(const struct dti *d, uint16_t session, uint32_t dti, uint16_t gen, const struct eta_dti_en *en);
+static inline uint32_t dti_lookup(const struct dti *d, uint16_t session, uint32_t dti, uint16_t gen, const struct eta_dti_en *en)
+{
+	uint32_t idx = eta_load_relaxed_u32(&en->ctx);
+	const struct dti_ctx *c;
+
+	if (idx == 0 || idx >= d->ctx_n)
+		return 0;
+	c = &d->ctx[idx];
+	if (!(c->flags & DTI_CTX_BOUND) || c->session != session || c->dti != dti || c->gen != gen)
+		return 0;
+	return idx;
+}
 
 /* The index the EN half names, in range, not yet judged: for prefetching. */
 static inline uint32_t dti_lookup_hint(const struct dti *d, const struct eta_dti_en *en)

@@ -225,10 +225,8 @@ static void touch(struct dti *d, struct dti_ring *ring);
 
 static inline bool push(struct dti *d, struct dti_ring *ring, const struct eta_event *ev)
 {
-	uint64_t w[4];
-
-	memcpy(w, ev, sizeof(w));
-	if (!eta_ring_push(&ring->ev, w))
+	/* an event is four words */
+	if (!eta_ring_push(&ring->ev, (const uint64_t *)(const void *)ev))
 		return false;
 	d->stats.ev_sent++;
 	touch(d, ring);
@@ -288,7 +286,7 @@ static void tell(struct dti *d, uint32_t ref, uint8_t flags)
 {
 	struct dti_sub *sub = sub_of(d, ref);
 	struct dti_ring *ring = &d->ring[sub_ring(sub)];
-	struct eta_event ev;
+	_Alignas(uint64_t) struct eta_event ev;
 
 	if (ring->is_closed)
 		return;
@@ -320,7 +318,7 @@ static void reply_free(struct dti *d, uint32_t n)
 
 static bool push_reply(struct dti *d, struct dti_ring *ring, const struct dti_reply *r)
 {
-	struct eta_event ev = {
+	_Alignas(uint64_t) struct eta_event ev = {
 			.dti = r->dti,
 			.gen = r->gen,
 			.flags = r->flags,
@@ -371,7 +369,7 @@ static bool pay(struct dti *d, struct dti_ring *ring)
 		uint32_t ref = ring->owed_head;
 		struct dti_sub *sub = sub_of(d, ref);
 		uint32_t idx = sub_ctx(d, ref);
-		struct eta_event ev;
+		_Alignas(uint64_t) struct eta_event ev;
 
 		compose(d, idx, ring, sub->pend, &ev);
 		if (!push(d, ring, &ev))

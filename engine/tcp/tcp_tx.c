@@ -327,7 +327,7 @@ static uint32_t sendable(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t 
 }
 
 /* [snd_nxt, snd_nxt + n) was handed over. */
-static void new_sent(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t n)
+static inline void new_sent(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t n)
 {
 	ctx->snd_nxt += n;
 	ctx->tx_last_ms = e->now_ms;
