@@ -356,8 +356,8 @@ static inline uint16_t pass_ether(struct rx *rx)
 }
 
 /* All in one, so that the cursor lives in registers. */
-__attribute__((flatten)) enum ip_verdict ip_rx_parse(struct net_stats *stats, const struct port *port,
-		const struct rte_mbuf *m, struct ip_pkt *pkt)
+__attribute__((flatten)) enum ip_verdict ip_rx_parse(struct net_stats *stats,
+		const struct port *port, const struct rte_mbuf *m, struct ip_pkt *pkt)
 {
 	struct rx rx = {.stats = stats, .m = m, .pkt = pkt, .left = m->data_len};
 	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
