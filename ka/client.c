@@ -83,7 +83,8 @@ struct client *client_create(struct ka *ka, int fd, struct session *parent)
 		return NULL;
 	}
 	*client = (struct client){.ka = ka, .pidfd = -1, .wake_fd = -1, .out_tail = &client->out};
-	client->watch = (struct loop_watch){.fd = fd, .events = EPOLLIN, .on_ready = client_on_ready, .arg = client};
+	client->watch = (struct loop_watch){
+			.fd = fd, .events = EPOLLIN, .on_ready = client_on_ready, .arg = client};
 	if (parent) {
 		/* Whoever attaches here is named by the kernel with its message. */
 		(void)setsockopt(fd, SOL_SOCKET, SO_PASSPIDFD, &one, sizeof(one));
@@ -190,7 +191,8 @@ static void client_kill(struct client *client, const char *why)
 
 /* ---- sending ---- */
 
-static ssize_t client_send_now(const struct client *client, const void *msg, size_t len_bytes, const int *fds, size_t fds_n)
+static ssize_t client_send_now(const struct client *client, const void *msg, size_t len_bytes,
+		const int *fds, size_t fds_n)
 {
 	union {
 		struct cmsghdr align;
@@ -216,13 +218,15 @@ static ssize_t client_send_now(const struct client *client, const void *msg, siz
 
 static void client_want_events(struct client *client)
 {
-	uint32_t events = (client->is_busy ? 0 : EPOLLIN) | (client->out || client->text ? EPOLLOUT : 0);
+	uint32_t events = (client->is_busy ? 0 : EPOLLIN) |
+			  (client->out || client->text ? EPOLLOUT : 0);
 
 	(void)loop_change(&client->ka->loop, &client->watch, events);
 }
 
 /* Keep a message that the socket did not take. */
-static int client_queue(struct client *client, const void *msg, size_t len_bytes, const int *fds, size_t fds_n)
+static int client_queue(struct client *client, const void *msg, size_t len_bytes, const int *fds,
+		size_t fds_n)
 {
 	struct client_reply *reply;
 
@@ -249,7 +253,8 @@ static int client_queue(struct client *client, const void *msg, size_t len_bytes
 	return 0;
 }
 
-int client_send(struct client *client, const void *msg, size_t len_bytes, const int *fds, size_t fds_n)
+int client_send(struct client *client, const void *msg, size_t len_bytes, const int *fds,
+		size_t fds_n)
 {
 	int rc = 0;
 
@@ -268,7 +273,9 @@ int client_send(struct client *client, const void *msg, size_t len_bytes, const 
 
 void client_answer(struct client *client, enum eta_status status)
 {
-	struct eta_ctl_hdr hdr = {.type = client->req.type, .status = (uint16_t)status, .seq = client->req.seq};
+	struct eta_ctl_hdr hdr = {.type = client->req.type,
+			.status = (uint16_t)status,
+			.seq = client->req.seq};
 
 	client->is_busy = false;
 	if (client_send(client, &hdr, sizeof(hdr), NULL, 0) == 0)
@@ -285,7 +292,8 @@ static int client_send_text(struct client *client)
 
 		len = len > sizeof(msg.text) ? sizeof(msg.text) : len;
 		memcpy(msg.text, client->text + client->text_at, len);
-		if (client_send_now(client, &msg, sizeof(msg.hdr) + len, NULL, 0) < 0 && errno == EAGAIN)
+		if (client_send_now(client, &msg, sizeof(msg.hdr) + len, NULL, 0) < 0 &&
+				errno == EAGAIN)
 			return -EAGAIN;
 		client->text_at += len;
 		if (len == 0) {
@@ -311,7 +319,9 @@ static void client_flush(struct client *client)
 	while (client->out) {
 		struct client_reply *reply = client->out;
 
-		if (client_send_now(client, reply->bytes, reply->len_bytes, reply->fd, reply->fds_n) < 0 && errno == EAGAIN)
+		if (client_send_now(client, reply->bytes, reply->len_bytes, reply->fd,
+				    reply->fds_n) < 0 &&
+				errno == EAGAIN)
 			break;
 		client->out = reply->next;
 		if (!client->out)
@@ -367,8 +377,10 @@ static void client_attach_reply(struct client *client, enum eta_status status)
 {
 	struct ka *ka = client->ka;
 	struct session *s = client->session;
-	struct eta_ctl_attach_reply reply = {
-			.hdr = {.type = ETA_CTL_ATTACH, .status = (uint16_t)status, .seq = client->req.seq}, .abi = ETA_ABI_VERSION};
+	struct eta_ctl_attach_reply reply = {.hdr = {.type = ETA_CTL_ATTACH,
+							     .status = (uint16_t)status,
+							     .seq = client->req.seq},
+			.abi = ETA_ABI_VERSION};
 
 	client->is_busy = false;
 	if (status != ETA_STATUS_OK) {
@@ -391,16 +403,17 @@ static void client_attach_reply(struct client *client, enum eta_status status)
 	reply.ring0 = client->ring;
 	s->state = SESSION_LIVE;
 	ka->stats.attached++;
-	log_info("attach session=%u pid=%d uid=%u inherited=%u mem_bytes=%llu", s->number, s->pid, s->uid, s->inherited_n,
-			(unsigned long long)s->bytes);
-	const int fds[] = {s->seg[0]->fd_share, s->seg[1]->fd_share, ka->core_pages_fd, s->kick_fd[0], client->wake_fd};
+	log_info("attach session=%u pid=%d uid=%u inherited=%u mem_bytes=%llu", s->number, s->pid,
+			s->uid, s->inherited_n, (unsigned long long)s->bytes);
+	const int fds[] = {s->seg[0]->fd_share, s->seg[1]->fd_share, ka->core_pages_fd,
+			s->kick_fd[0], client->wake_fd};
 	(void)client_send(client, &reply, sizeof(reply), fds, 5);
 }
 
 static void client_seg_reply(struct client *client, const struct mem_seg *seg)
 {
-	struct eta_ctl_seg_reply reply = {
-			.hdr = {.type = client->req.type, .seq = client->req.seq}, .seg = seg->geom};
+	struct eta_ctl_seg_reply reply = {.hdr = {.type = client->req.type, .seq = client->req.seq},
+			.seg = seg->geom};
 
 	client->is_busy = false;
 	(void)client_send(client, &reply, sizeof(reply), &seg->fd_share, 1);
@@ -408,7 +421,9 @@ static void client_seg_reply(struct client *client, const struct mem_seg *seg)
 
 static void client_ring_reply(struct client *client)
 {
-	struct eta_ctl_ring_reply reply = {.hdr = {.type = ETA_CTL_RING_ADD, .seq = client->req.seq}, .ring = client->ring};
+	struct eta_ctl_ring_reply reply = {
+			.hdr = {.type = ETA_CTL_RING_ADD, .seq = client->req.seq},
+			.ring = client->ring};
 	const int fds[] = {client->wake_fd, client->session->kick_fd[client->ring.core]};
 
 	client->is_busy = false;
@@ -454,7 +469,8 @@ static bool client_take_who(struct client *client, struct client_msg *msg)
 	client->pid = msg->cred.pid;
 	client->uid = msg->cred.uid;
 	client->gid = msg->cred.gid;
-	client->pidfd = msg->pidfd >= 0 ? msg->pidfd : (int)syscall(SYS_pidfd_open, msg->cred.pid, 0);
+	client->pidfd = msg->pidfd >= 0 ? msg->pidfd
+					: (int)syscall(SYS_pidfd_open, msg->cred.pid, 0);
 	msg->pidfd = -1;
 	return client->pidfd >= 0;
 }
@@ -468,8 +484,8 @@ static void client_on_attach(struct client *client, struct client_msg *msg)
 	if (ETA_ABI_MAJOR(msg->attach.abi) != ETA_ABI_MAJOR(ETA_ABI_VERSION)) {
 		ka->stats.abi_refused++;
 		if (log_limit_pass(&ka->limit_client, loop_now_ms()))
-			log_warn("attach refused pid=%d abi=%#x ours=%#x; install matching etad and libeta_al", client->pid, msg->attach.abi,
-					ETA_ABI_VERSION);
+			log_warn("attach refused pid=%d abi=%#x ours=%#x; install matching etad and libeta_al",
+					client->pid, msg->attach.abi, ETA_ABI_VERSION);
 		client_attach_reply(client, ETA_STATUS_ABI_MISMATCH);
 		return;
 	}
@@ -524,7 +540,8 @@ static void client_on_ring_add(struct client *client, const struct eta_ctl_ring 
 	enum eta_status status = ETA_STATUS_INVALID;
 
 	if (msg->core < client->ka->irq.cores_n)
-		status = res_session_ring_add(client->session, client, msg->core, &client->ring, &client->wake_fd);
+		status = res_session_ring_add(client->session, client, msg->core, &client->ring,
+				&client->wake_fd);
 	if (status != ETA_STATUS_OK && client->worst == ETA_STATUS_OK)
 		client->worst = (uint8_t)status;
 	client_begin_wait(client);
@@ -556,7 +573,9 @@ static void client_on_ping(struct client *client, const struct client_msg *msg)
 {
 	uint32_t lock_id = msg->len_bytes == sizeof(msg->ping) ? msg->ping.lock_id : 0;
 
-	client_answer(client, lock_id == 0 || res_session_lock_is_live(&client->ka->res, lock_id) ? ETA_STATUS_OK : ETA_STATUS_NOT_FOUND);
+	client_answer(client, lock_id == 0 || res_session_lock_is_live(&client->ka->res, lock_id)
+					      ? ETA_STATUS_OK
+					      : ETA_STATUS_NOT_FOUND);
 }
 
 static void client_on_admin(struct client *client, struct client_msg *msg)
@@ -573,17 +592,25 @@ static const struct client_rule {
 	uint8_t fds_n;
 	bool anyone;
 } client_rules[] = {
-		[ETA_CTL_ATTACH] = {sizeof(struct eta_ctl_attach), sizeof(struct eta_ctl_attach), 0, true},
-		[ETA_CTL_SEG_MAP] = {sizeof(struct eta_ctl_seg), sizeof(struct eta_ctl_seg), 0, false},
-		[ETA_CTL_SEG_GROW] = {sizeof(struct eta_ctl_seg), sizeof(struct eta_ctl_seg), 0, false},
-		[ETA_CTL_RING_ADD] = {sizeof(struct eta_ctl_ring), sizeof(struct eta_ctl_ring), 0, false},
-		[ETA_CTL_LISTEN] = {sizeof(struct eta_ctl_dti), sizeof(struct eta_ctl_dti), 1, false},
+		[ETA_CTL_ATTACH] = {sizeof(struct eta_ctl_attach), sizeof(struct eta_ctl_attach), 0,
+				true},
+		[ETA_CTL_SEG_MAP] = {sizeof(struct eta_ctl_seg), sizeof(struct eta_ctl_seg), 0,
+				false},
+		[ETA_CTL_SEG_GROW] = {sizeof(struct eta_ctl_seg), sizeof(struct eta_ctl_seg), 0,
+				false},
+		[ETA_CTL_RING_ADD] = {sizeof(struct eta_ctl_ring), sizeof(struct eta_ctl_ring), 0,
+				false},
+		[ETA_CTL_LISTEN] = {sizeof(struct eta_ctl_dti), sizeof(struct eta_ctl_dti), 1,
+				false},
 		[ETA_CTL_BIND] = {sizeof(struct eta_ctl_dti), sizeof(struct eta_ctl_dti), 1, false},
 		[ETA_CTL_FORK] = {sizeof(struct eta_ctl_hdr), sizeof(struct eta_ctl_hdr), 0, false},
-		[ETA_CTL_SHARE] = {offsetof(struct eta_ctl_share, item), sizeof(struct eta_ctl_share), 0, false},
-		[ETA_CTL_CLAIM] = {sizeof(struct eta_ctl_hdr), sizeof(struct eta_ctl_hdr), 1, false},
+		[ETA_CTL_SHARE] = {offsetof(struct eta_ctl_share, item),
+				sizeof(struct eta_ctl_share), 0, false},
+		[ETA_CTL_CLAIM] = {sizeof(struct eta_ctl_hdr), sizeof(struct eta_ctl_hdr), 1,
+				false},
 		[ETA_CTL_PING] = {sizeof(struct eta_ctl_hdr), sizeof(struct eta_ctl_ping), 0, true},
-		[ETA_CTL_ADMIN] = {sizeof(struct eta_ctl_hdr) + 1, sizeof(struct eta_ctl_text), 0, true},
+		[ETA_CTL_ADMIN] = {sizeof(struct eta_ctl_hdr) + 1, sizeof(struct eta_ctl_text), 0,
+				true},
 };
 
 /* NULL: well formed; else why not. */
@@ -595,7 +622,8 @@ static const char *client_judge(const struct client *client, const struct client
 		return "message or descriptors truncated";
 	if (msg->len_bytes < sizeof(struct eta_ctl_hdr))
 		return "message shorter than its header";
-	if (msg->hdr.type >= sizeof(client_rules) / sizeof(client_rules[0]) || client_rules[msg->hdr.type].max_bytes == 0)
+	if (msg->hdr.type >= sizeof(client_rules) / sizeof(client_rules[0]) ||
+			client_rules[msg->hdr.type].max_bytes == 0)
 		return "unknown message type";
 	rule = &client_rules[msg->hdr.type];
 	if (msg->len_bytes < rule->min_bytes || msg->len_bytes > rule->max_bytes)
@@ -606,8 +634,11 @@ static const char *client_judge(const struct client *client, const struct client
 		return "request without a session";
 	if (msg->hdr.type == ETA_CTL_ATTACH && client->session)
 		return "attached twice";
-	if (msg->hdr.type == ETA_CTL_SHARE && (msg->share.n == 0 || msg->share.n > ETA_CTL_SHARE_MAX ||
-			msg->len_bytes != offsetof(struct eta_ctl_share, item) + msg->share.n * sizeof(struct eta_ctl_share_item)))
+	if (msg->hdr.type == ETA_CTL_SHARE &&
+			(msg->share.n == 0 || msg->share.n > ETA_CTL_SHARE_MAX ||
+					msg->len_bytes !=
+							offsetof(struct eta_ctl_share, item) +
+									msg->share.n * sizeof(struct eta_ctl_share_item)))
 		return "wrong message length";
 	return NULL;
 }
@@ -693,10 +724,14 @@ static int client_receive(const struct client *client, struct client_msg *msg)
 {
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int) * ETA_CTL_FDS_MAX) + CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int))];
+		char bytes[CMSG_SPACE(sizeof(int) * ETA_CTL_FDS_MAX) +
+				CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int))];
 	} control;
 	struct iovec iov = {.iov_base = msg->bytes, .iov_len = ETA_CTL_BYTES_MAX};
-	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	struct msghdr mh = {.msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = &control,
+			.msg_controllen = sizeof(control)};
 	ssize_t n;
 
 	msg->fds_n = 0;

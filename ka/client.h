@@ -50,15 +50,15 @@ struct client {
 	pid_t pid;
 	uid_t uid;
 	gid_t gid;
-	bool is_busy;      /* a request waits for the engine */
-	bool is_dropped;   /* free when nothing is pending */
-	uint32_t pending;  /* engine answers that will name this client */
-	uint32_t held;     /* callers on the stack that go on using it */
+	bool is_busy;     /* a request waits for the engine */
+	bool is_dropped;  /* free when nothing is pending */
+	uint32_t pending; /* engine answers that will name this client */
+	uint32_t held;    /* callers on the stack that go on using it */
 	struct client_reply *out, **out_tail;
 	uint32_t out_n;
 	/* the request that is being served */
 	struct eta_ctl_hdr req;
-	uint8_t worst; /* enum eta_status of its commands: the first that is not OK */
+	uint8_t worst;             /* enum eta_status of its commands: the first that is not OK */
 	struct mem_seg *seg;       /* SEG_GROW: the reply's */
 	struct eta_ring_geom ring; /* ATTACH, RING_ADD */
 	int wake_fd;               /* read end, until the reply has gone; -1 = none */
@@ -80,7 +80,8 @@ void client_release(struct client *client);
 /* Send a command on behalf of the request being served: its answer counts. */
 void client_post(struct client *client, uint32_t core, const struct eta_admin_msg *msg);
 /* Send a message now or queue it. @fds: [@fds_n], stay the caller's. -EPIPE: dropped (too many unread, or peer gone): do not use @client again. */
-int client_send(struct client *client, const void *msg, size_t len_bytes, const int *fds, size_t fds_n);
+int client_send(struct client *client, const void *msg, size_t len_bytes, const int *fds,
+		size_t fds_n);
 /* Answer the request being served with only a header. */
 void client_answer(struct client *client, enum eta_status status);
 /* Hand over the text of ADMIN (malloc'ed, becomes the client's). */

@@ -83,7 +83,8 @@ static enum eta_status client_shadow_read(struct ka *ka, int fd, struct client_s
 	int device;
 
 	memset(shadow, 0, sizeof(*shadow));
-	if (client_opt(fd, SOL_SOCKET, SO_TYPE) != SOCK_STREAM || client_opt(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_TCP)
+	if (client_opt(fd, SOL_SOCKET, SO_TYPE) != SOCK_STREAM ||
+			client_opt(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_TCP)
 		return ETA_STATUS_NOT_CARRIED;
 	if (!client_opt_u64(fd, SO_NETNS_COOKIE, &netns) || netns != ka->netns_cookie) {
 		ka->stats.foreign_netns++;
@@ -102,9 +103,11 @@ static enum eta_status client_shadow_read(struct ka *ka, int fd, struct client_s
 	return ETA_STATUS_OK;
 }
 
-static void client_post_bind(struct client *client, struct session *owner, const struct eta_ctl_dti *ask, const struct res_binding *b)
+static void client_post_bind(struct client *client, struct session *owner,
+		const struct eta_ctl_dti *ask, const struct res_binding *b)
 {
-	struct eta_admin_msg msg = {.op = b->is_listen ? ETA_ADMIN_LISTEN : ETA_ADMIN_BIND, .session = owner->number};
+	struct eta_admin_msg msg = {.op = b->is_listen ? ETA_ADMIN_LISTEN : ETA_ADMIN_BIND,
+			.session = owner->number};
 	uint8_t core = 0;
 
 	(void)res_session_dti_en(owner, b->dti, &core);
@@ -135,7 +138,8 @@ static enum eta_status client_bind_new(struct session *owner, struct res_binding
 			(void)close(want->fd);
 		return ETA_STATUS_NO_MEMORY;
 	}
-	status = want->is_listen ? res_share(owner, want->cookie, want->dti, want->gen, false) : ETA_STATUS_OK;
+	status = want->is_listen ? res_share(owner, want->cookie, want->dti, want->gen, false)
+				 : ETA_STATUS_OK;
 	if (status != ETA_STATUS_OK)
 		res_unbind(owner, b);
 	return status;
@@ -155,8 +159,14 @@ void client_on_bind(struct client *client, const struct eta_ctl_dti *msg, int fd
 		client_answer(client, status);
 		return;
 	}
-	struct res_binding want = {.dti = ETA_DTI_INDEX(msg->dti), .gen = msg->gen, .port_be = shadow.port_be, .addr = shadow.addr,
-			.cookie = shadow.cookie, .fd = -1, .is_listen = is_listen, .is_v6only = shadow.is_v6only};
+	struct res_binding want = {.dti = ETA_DTI_INDEX(msg->dti),
+			.gen = msg->gen,
+			.port_be = shadow.port_be,
+			.addr = shadow.addr,
+			.cookie = shadow.cookie,
+			.fd = -1,
+			.is_listen = is_listen,
+			.is_v6only = shadow.is_v6only};
 	struct res_binding *b = res_binding_find(owner, want.dti, want.gen);
 
 	/* listen() again on the same socket only changes the backlog. */
@@ -177,11 +187,14 @@ void client_on_bind(struct client *client, const struct eta_ctl_dti *msg, int fd
 
 void client_end_bind(struct client *client)
 {
-	struct eta_ctl_dti_reply reply = {.hdr = {.type = client->req.type, .status = client->worst, .seq = client->req.seq}};
+	struct eta_ctl_dti_reply reply = {.hdr = {.type = client->req.type,
+							  .status = client->worst,
+							  .seq = client->req.seq}};
 	struct res_binding *b = NULL;
 
 	/* An inherited session may have ended meanwhile; its bindings with it. */
-	if (client->session && res_session_reachable(&client->ka->res, client->session, client->owner->number) == client->owner)
+	if (client->session && res_session_reachable(&client->ka->res, client->session,
+					       client->owner->number) == client->owner)
 		b = res_binding_find(client->owner, client->dti, client->gen);
 	if (!b && client->worst == ETA_STATUS_OK)
 		reply.hdr.status = ETA_STATUS_NOT_FOUND;
@@ -206,7 +219,9 @@ void client_on_share(struct client *client, const struct eta_ctl_share *msg)
 		const struct eta_ctl_share_item *item = &msg->item[i];
 		struct session *owner = res_session_of_dti(res, client->session, item->dti);
 		uint32_t dti = ETA_DTI_INDEX(item->dti);
-		enum eta_status status = owner ? res_share(owner, item->cookie, dti, item->gen, true) : ETA_STATUS_NOT_FOUND;
+		enum eta_status status =
+				owner ? res_share(owner, item->cookie, dti, item->gen, true)
+				      : ETA_STATUS_NOT_FOUND;
 		struct res_binding *b;
 
 		if (status != ETA_STATUS_OK) {

@@ -30,34 +30,56 @@ enum conf_type {
 struct conf_key {
 	const char *path;
 	enum conf_type type;
-	size_t off;          /* in struct conf, or struct conf_port for ports[] */
-	int64_t min, max;    /* CONF_INT and elements: range; CONF_TEXT: shortest, longest; CONF_INT_LIST: max elements is ETA_CORES_MAX */
+	size_t off;       /* in struct conf, or struct conf_port for ports[] */
+	int64_t min, max; /* CONF_INT and elements: range; CONF_TEXT: shortest, longest; CONF_INT_LIST: max elements is ETA_CORES_MAX */
 	int64_t dflt;
 	const char *dflt_text;
-	const char *words;   /* CONF_CHOICE: "auto yes no" */
-	const char *unit;    /* "" = none */
+	const char *words; /* CONF_CHOICE: "auto yes no" */
+	const char *unit;  /* "" = none */
 };
 
-#define INT(p, f, lo, hi, d, u)                                                                                        \
-	{.path = (p), .type = CONF_INT, .off = offsetof(struct conf, f), .min = (lo), .max = (hi), .dflt = (d), .unit = (u)}
-#define BOOL(p, f, d) {.path = (p), .type = CONF_BOOL, .off = offsetof(struct conf, f), .max = 1, .dflt = (d), .unit = ""}
-#define TEXT(p, f, least, d)                                                                                           \
-	{.path = (p), .type = CONF_TEXT, .off = offsetof(struct conf, f), .min = (least), .max = CONF_TEXT_MAX - 1,        \
-			.dflt_text = (d), .unit = ""}
-#define CHOICE(p, f, w, d)                                                                                             \
-	{.path = (p), .type = CONF_CHOICE, .off = offsetof(struct conf, f), .words = (w), .dflt = (d), .unit = ""}
-#define PORT_TEXT(p, f, least, longest, d)                                                                             \
-	{.path = (p), .type = CONF_TEXT, .off = offsetof(struct conf_port, f), .min = (least), .max = (longest),           \
-			.dflt_text = (d), .unit = ""}
-#define PORT_CHOICE(p, f, w, d)                                                                                        \
-	{.path = (p), .type = CONF_CHOICE, .off = offsetof(struct conf_port, f), .words = (w), .dflt = (d), .unit = ""}
+#define INT(p, f, lo, hi, d, u)                                                              \
+	{                                                                                    \
+		.path = (p), .type = CONF_INT, .off = offsetof(struct conf, f), .min = (lo), \
+		.max = (hi), .dflt = (d), .unit = (u)                                        \
+	}
+#define BOOL(p, f, d)                                                                      \
+	{                                                                                  \
+		.path = (p), .type = CONF_BOOL, .off = offsetof(struct conf, f), .max = 1, \
+		.dflt = (d), .unit = ""                                                    \
+	}
+#define TEXT(p, f, least, d)                                                                     \
+	{                                                                                        \
+		.path = (p), .type = CONF_TEXT, .off = offsetof(struct conf, f), .min = (least), \
+		.max = CONF_TEXT_MAX - 1, .dflt_text = (d), .unit = ""                           \
+	}
+#define CHOICE(p, f, w, d)                                                                       \
+	{                                                                                        \
+		.path = (p), .type = CONF_CHOICE, .off = offsetof(struct conf, f), .words = (w), \
+		.dflt = (d), .unit = ""                                                          \
+	}
+#define PORT_TEXT(p, f, least, longest, d)                                            \
+	{                                                                             \
+		.path = (p), .type = CONF_TEXT, .off = offsetof(struct conf_port, f), \
+		.min = (least), .max = (longest), .dflt_text = (d), .unit = ""        \
+	}
+#define PORT_CHOICE(p, f, w, d)                                                         \
+	{                                                                               \
+		.path = (p), .type = CONF_CHOICE, .off = offsetof(struct conf_port, f), \
+		.words = (w), .dflt = (d), .unit = ""                                   \
+	}
 
 /* What each means stands in etad.conf.example, which a test compares with this table. */
 static const struct conf_key conf_keys[] = {
 		TEXT("control.socket", socket, 1, "/run/eta/etad.sock"),
 		TEXT("control.mode", socket_mode, 3, "0660"),
 		TEXT("control.group", socket_group, 0, ""),
-		{.path = "cores", .type = CONF_INT_LIST, .off = offsetof(struct conf, cpus), .min = 0, .max = 1023, .unit = ""},
+		{.path = "cores",
+				.type = CONF_INT_LIST,
+				.off = offsetof(struct conf, cpus),
+				.min = 0,
+				.max = 1023,
+				.unit = ""},
 		CHOICE("idle", idle, "poll adaptive", ENGINE_IDLE_ADAPTIVE),
 		INT("idle_spin_us", idle_spin_us, 0, 1000000, 50, "us"),
 		PORT_TEXT("ports[].name", name, 1, 63, ""),
@@ -129,7 +151,8 @@ conf_refuse(const struct conf_read *rd, const config_setting_t *at, const char *
 {
 	const char *file = config_setting_source_file(at);
 	va_list args;
-	int n = snprintf(rd->err, rd->err_len, "%s:%u: ", file ? file : rd->path, config_setting_source_line(at));
+	int n = snprintf(rd->err, rd->err_len, "%s:%u: ", file ? file : rd->path,
+			config_setting_source_line(at));
 
 	if (n < 0 || (size_t)n >= rd->err_len)
 		return -EINVAL;
@@ -139,7 +162,8 @@ conf_refuse(const struct conf_read *rd, const config_setting_t *at, const char *
 	return -EINVAL;
 }
 
-static int conf_put_int(const struct conf_read *rd, const config_setting_t *at, const struct conf_key *key, int64_t *to)
+static int conf_put_int(const struct conf_read *rd, const config_setting_t *at,
+		const struct conf_key *key, int64_t *to)
 {
 	int type = config_setting_type(at);
 	int64_t v;
@@ -148,25 +172,29 @@ static int conf_put_int(const struct conf_read *rd, const config_setting_t *at, 
 		return conf_refuse(rd, at, "'%s' must be a whole number", key->path);
 	v = type == CONFIG_TYPE_INT ? config_setting_get_int(at) : config_setting_get_int64(at);
 	if (v < key->min || v > key->max)
-		return conf_refuse(rd, at, "'%s' must be %" PRId64 " to %" PRId64 "%s%s, not %" PRId64, key->path, key->min,
-				key->max, *key->unit ? " " : "", key->unit, v);
+		return conf_refuse(rd, at,
+				"'%s' must be %" PRId64 " to %" PRId64 "%s%s, not %" PRId64,
+				key->path, key->min, key->max, *key->unit ? " " : "", key->unit, v);
 	*to = v;
 	return 0;
 }
 
-static int conf_put_text(const struct conf_read *rd, const config_setting_t *at, const struct conf_key *key, char *to)
+static int conf_put_text(const struct conf_read *rd, const config_setting_t *at,
+		const struct conf_key *key, char *to)
 {
 	const char *text = config_setting_get_string(at);
 
 	if (config_setting_type(at) != CONFIG_TYPE_STRING || !text)
 		return conf_refuse(rd, at, "'%s' must be a string in double quotes", key->path);
 	if ((int64_t)strlen(text) < key->min || (int64_t)strlen(text) > key->max)
-		return conf_refuse(rd, at, "'%s' must have %" PRId64 " to %" PRId64 " characters", key->path, key->min, key->max);
+		return conf_refuse(rd, at, "'%s' must have %" PRId64 " to %" PRId64 " characters",
+				key->path, key->min, key->max);
 	(void)snprintf(to, CONF_TEXT_MAX, "%s", text);
 	return 0;
 }
 
-static int conf_put_choice(const struct conf_read *rd, const config_setting_t *at, const struct conf_key *key, int64_t *to)
+static int conf_put_choice(const struct conf_read *rd, const config_setting_t *at,
+		const struct conf_key *key, int64_t *to)
 {
 	const char *text = config_setting_get_string(at);
 	const char *word = key->words;
@@ -183,16 +211,20 @@ static int conf_put_choice(const struct conf_read *rd, const config_setting_t *a
 	return conf_refuse(rd, at, "'%s' must be a string, one of: %s", key->path, key->words);
 }
 
-static int conf_put_list(const struct conf_read *rd, const config_setting_t *at, const struct conf_key *key, int64_t *to)
+static int conf_put_list(const struct conf_read *rd, const config_setting_t *at,
+		const struct conf_key *key, int64_t *to)
 {
 	int n = config_setting_length(at);
 
 	if (config_setting_type(at) != CONFIG_TYPE_ARRAY)
-		return conf_refuse(rd, at, "'%s' must be an array of whole numbers: [ 1, 2 ]", key->path);
+		return conf_refuse(rd, at, "'%s' must be an array of whole numbers: [ 1, 2 ]",
+				key->path);
 	if (n > ETA_CORES_MAX)
-		return conf_refuse(rd, at, "'%s' may have at most %d elements", key->path, ETA_CORES_MAX);
+		return conf_refuse(rd, at, "'%s' may have at most %d elements", key->path,
+				ETA_CORES_MAX);
 	for (int i = 0; i < n; i++) {
-		int rc = conf_put_int(rd, config_setting_get_elem(at, (unsigned int)i), key, &to[i]);
+		int rc = conf_put_int(
+				rd, config_setting_get_elem(at, (unsigned int)i), key, &to[i]);
 
 		if (rc < 0)
 			return rc;
@@ -201,7 +233,8 @@ static int conf_put_list(const struct conf_read *rd, const config_setting_t *at,
 	return 0;
 }
 
-static int conf_put(const struct conf_read *rd, const config_setting_t *at, const struct conf_key *key, void *base)
+static int conf_put(const struct conf_read *rd, const config_setting_t *at,
+		const struct conf_key *key, void *base)
 {
 	void *to = (char *)base + key->off;
 
@@ -239,7 +272,8 @@ static bool conf_is_group(const char *path)
 }
 
 /* The members of one group whose path is @prefix ("" = the file, else ends in a dot). Groups nest once. */
-static int conf_read_members(const struct conf_read *rd, const config_setting_t *group, const char *prefix, void *base)
+static int conf_read_members(const struct conf_read *rd, const config_setting_t *group,
+		const char *prefix, void *base)
 {
 	for (int i = 0; i < config_setting_length(group); i++) {
 		const config_setting_t *at = config_setting_get_elem(group, (unsigned int)i);
@@ -261,9 +295,11 @@ static int conf_read_members(const struct conf_read *rd, const config_setting_t 
 static int conf_read_ports(const struct conf_read *rd, const config_setting_t *list)
 {
 	if (config_setting_type(list) != CONFIG_TYPE_LIST)
-		return conf_refuse(rd, list, "'ports' must be a list of groups: ( { name = \"packet:eth0\"; } )");
+		return conf_refuse(rd, list,
+				"'ports' must be a list of groups: ( { name = \"packet:eth0\"; } )");
 	if (config_setting_length(list) > CONF_PORTS_MAX)
-		return conf_refuse(rd, list, "'ports' may have at most %d elements", CONF_PORTS_MAX);
+		return conf_refuse(
+				rd, list, "'ports' may have at most %d elements", CONF_PORTS_MAX);
 	rd->conf->ports_n = 0;
 	for (int i = 0; i < config_setting_length(list); i++) {
 		const config_setting_t *at = config_setting_get_elem(list, (unsigned int)i);
@@ -271,7 +307,8 @@ static int conf_read_ports(const struct conf_read *rd, const config_setting_t *l
 		int rc;
 
 		if (config_setting_type(at) != CONFIG_TYPE_GROUP)
-			return conf_refuse(rd, at, "each element of 'ports' must be a group: { name = \"packet:eth0\"; }");
+			return conf_refuse(rd, at,
+					"each element of 'ports' must be a group: { name = \"packet:eth0\"; }");
 		for (size_t k = 0; k < CONF_KEYS_N; k++)
 			if (conf_is_port_key(&conf_keys[k]))
 				conf_put_default(&conf_keys[k], port);
@@ -279,9 +316,12 @@ static int conf_read_ports(const struct conf_read *rd, const config_setting_t *l
 		if (rc < 0)
 			return rc;
 		if (!port->name[0])
-			return conf_refuse(rd, at, "a port needs 'name', as in { name = \"packet:eth0\"; }");
+			return conf_refuse(rd, at,
+					"a port needs 'name', as in { name = \"packet:eth0\"; }");
 		if (strncmp(port->name, "packet:", 7) != 0 && strncmp(port->name, "dpdk:", 5) != 0)
-			return conf_refuse(rd, at, "port name '%s' must begin with packet: or dpdk:", port->name);
+			return conf_refuse(rd, at,
+					"port name '%s' must begin with packet: or dpdk:",
+					port->name);
 		rd->conf->ports_n++;
 	}
 	return 0;
@@ -320,14 +360,18 @@ static int conf_check(const struct conf_read *rd, const config_setting_t *root)
 
 	if (conf->port_lo >= conf->port_hi)
 		return conf_refuse(rd, root, "'tcp.ephemeral_lo' must be below 'tcp.ephemeral_hi'");
-	if (strspn(conf->socket_mode, "01234567") != strlen(conf->socket_mode) || strlen(conf->socket_mode) > 4)
-		return conf_refuse(rd, root, "'control.mode' must be 3 or 4 octal digits in quotes, as \"0660\"");
+	if (strspn(conf->socket_mode, "01234567") != strlen(conf->socket_mode) ||
+			strlen(conf->socket_mode) > 4)
+		return conf_refuse(rd, root,
+				"'control.mode' must be 3 or 4 octal digits in quotes, as \"0660\"");
 	if (conf->embryos_max > conf->contexts_max)
-		return conf_refuse(rd, root, "'tcp.embryos_max' must not exceed 'tcp.contexts_max'");
+		return conf_refuse(
+				rd, root, "'tcp.embryos_max' must not exceed 'tcp.contexts_max'");
 	for (int64_t i = 0; i < conf->cpus_n; i++)
 		for (int64_t k = 0; k < i; k++)
 			if (conf->cpus[i] == conf->cpus[k])
-				return conf_refuse(rd, root, "'cores' names CPU %" PRId64 " twice", conf->cpus[i]);
+				return conf_refuse(rd, root, "'cores' names CPU %" PRId64 " twice",
+						conf->cpus[i]);
 	return 0;
 }
 
@@ -345,12 +389,14 @@ int conf_load(struct conf *conf, const char *path, char *err, size_t err_len)
 
 	if (!file) {
 		rc = -errno;
-		(void)snprintf(err, err_len, "cannot read configuration %s: %s", path, strerror(-rc));
+		(void)snprintf(err, err_len, "cannot read configuration %s: %s", path,
+				strerror(-rc));
 		return rc;
 	}
 	config_init(&config);
 	if (!config_read(&config, file)) {
-		(void)snprintf(err, err_len, "%s:%d: %s", config_error_file(&config) ? config_error_file(&config) : path,
+		(void)snprintf(err, err_len, "%s:%d: %s",
+				config_error_file(&config) ? config_error_file(&config) : path,
 				config_error_line(&config), config_error_text(&config));
 	} else {
 		rc = conf_read_top(&rd, config_root_setting(&config));

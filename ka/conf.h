@@ -33,8 +33,8 @@ enum conf_huge {
 
 struct conf_port {
 	char name[CONF_TEXT_MAX]; /* as port_open() takes it */
-	int64_t mode;               /* enum conf_port_mode */
-	char tap[CONF_TEXT_MAX];    /* name of the TAP, may hold %d */
+	int64_t mode;             /* enum conf_port_mode */
+	char tap[CONF_TEXT_MAX];  /* name of the TAP, may hold %d */
 };
 
 /* Numbers are int64_t so that one table describes them all. */

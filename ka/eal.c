@@ -47,7 +47,7 @@ static bool eal_is_pci(const char *name)
 	if (strncmp(name, "dpdk:", 5) != 0)
 		return false;
 	return (sscanf(name + 5, "%4x:%2x:%2x.%1u%n", &a, &b, &c, &d, &n) == 4 && n > 0) ||
-			(sscanf(name + 5, "%2x:%2x.%1u%n", &b, &c, &d, &n) == 3 && n > 0);
+	       (sscanf(name + 5, "%2x:%2x.%1u%n", &b, &c, &d, &n) == 3 && n > 0);
 }
 
 /* The last thing that EAL said, in one line. */
@@ -80,8 +80,18 @@ static int eal_init_quietly(int argc, char **argv, char **said)
 int eal_start(const struct conf *conf, int main_cpu, bool *is_huge, char *err, size_t err_len)
 {
 	char lcores[32], prefix[40], mib[24];
-	char args[][24] = {"etad", "--no-telemetry", "--log-level=*:error", "--no-pci", "--in-memory", "--no-huge", "--no-shconf", "-m"};
-	enum { PROGRAM, NO_TELEMETRY, LOG_LEVEL, NO_PCI, IN_MEMORY, NO_HUGE, NO_SHCONF, MIB };
+	char args[][24] = {"etad", "--no-telemetry", "--log-level=*:error", "--no-pci",
+			"--in-memory", "--no-huge", "--no-shconf", "-m"};
+	enum {
+		PROGRAM,
+		NO_TELEMETRY,
+		LOG_LEVEL,
+		NO_PCI,
+		IN_MEMORY,
+		NO_HUGE,
+		NO_SHCONF,
+		MIB
+	};
 	char *argv[EAL_ARGS_MAX] = {args[PROGRAM], args[NO_TELEMETRY], args[LOG_LEVEL]};
 	char *said = NULL;
 	bool has_pci = false;
@@ -89,8 +99,10 @@ int eal_start(const struct conf *conf, int main_cpu, bool *is_huge, char *err, s
 
 	*is_huge = conf->hugepages != CONF_HUGE_NO && eal_huge_works(conf->eal_mib);
 	if (conf->hugepages == CONF_HUGE_YES && !*is_huge) {
-		(void)snprintf(err, err_len, "memory.hugepages = \"yes\", but %lld MiB of 2 MiB pages are not to be had; run scripts/setup or "
-				"set vm.nr_hugepages", (long long)conf->eal_mib);
+		(void)snprintf(err, err_len,
+				"memory.hugepages = \"yes\", but %lld MiB of 2 MiB pages are not to be had; run scripts/setup or "
+				"set vm.nr_hugepages",
+				(long long)conf->eal_mib);
 		return -ENOMEM;
 	}
 	for (int64_t i = 0; i < conf->ports_n; i++)
@@ -112,7 +124,8 @@ int eal_start(const struct conf *conf, int main_cpu, bool *is_huge, char *err, s
 	}
 	rc = eal_init_quietly(argc, argv, &said);
 	if (rc < 0)
-		(void)snprintf(err, err_len, "DPDK does not start: %s (hugepages=%s)", said && *said ? eal_last_words(said) : strerror(-rc),
+		(void)snprintf(err, err_len, "DPDK does not start: %s (hugepages=%s)",
+				said && *said ? eal_last_words(said) : strerror(-rc),
 				*is_huge ? "yes" : "no");
 	free(said);
 	/* Without shared configuration its directory stays empty; it need not outlive us. */

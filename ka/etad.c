@@ -29,7 +29,7 @@
 
 #define ETAD_TICK_MS 100
 #define ETAD_IDLE_TICK_MS 1000
-#define ETAD_END_MS 1500        /* sessions may take this long to be released */
+#define ETAD_END_MS 1500 /* sessions may take this long to be released */
 #define ETAD_INJECT_MBUFS 255u
 #define ETAD_INJECT_ROOM UINT16_MAX /* all an mbuf can have; the TAP keeps superframes below it */
 
@@ -55,7 +55,8 @@ static void etad_on_tuple(struct ka *ka, const struct eta_admin_msg *msg, bool i
 	memcpy(tuple.raddr.b, msg->tuple.raddr, 16);
 	tuple.lport_be = msg->tuple.lport_be;
 	tuple.rport_be = msg->tuple.rport_be;
-	if (own_tuple(&ka->own, &tuple, is_del) < 0 && log_limit_pass(&ka->limit_dti, loop_now_ms()))
+	if (own_tuple(&ka->own, &tuple, is_del) < 0 &&
+			log_limit_pass(&ka->limit_dti, loop_now_ms()))
 		log_warn("filter full: the kernel may reset connections of bound ports");
 }
 
@@ -84,7 +85,8 @@ static void etad_on_notice(void *arg, uint32_t core, const struct eta_admin_msg 
 	case ETA_ADMIN_DTI_DEAD:
 		ka->stats.dtis_dead++;
 		if (log_limit_pass(&ka->limit_dti, loop_now_ms()))
-			log_warn("dti dead session=%u dti=%u reason=\"%s\"", msg->session, msg->dti.dti, eta_status_text(msg->status));
+			log_warn("dti dead session=%u dti=%u reason=\"%s\"", msg->session,
+					msg->dti.dti, eta_status_text(msg->status));
 		break;
 	default: break; /* commands do not come from there */
 	}
@@ -128,13 +130,15 @@ static bool etad_is_held(void *arg, uint64_t cookie)
 	for (uint32_t i = 1; i <= ka->res.sessions_max; i++) {
 		const struct session *s = ka->res.session[i];
 
-		if (s && (s->state == SESSION_LIVE || s->state == SESSION_STARTING) && sockdiag_pid_holds(s->pid, s->death.fd, cookie))
+		if (s && (s->state == SESSION_LIVE || s->state == SESSION_STARTING) &&
+				sockdiag_pid_holds(s->pid, s->death.fd, cookie))
 			return true;
 	}
 	return false;
 }
 
-static const struct sockdiag_ops etad_sockdiag_ops = {.on_gone = etad_on_gone, .is_held = etad_is_held};
+static const struct sockdiag_ops etad_sockdiag_ops = {
+		.on_gone = etad_on_gone, .is_held = etad_is_held};
 
 static void etad_on_tap(void *arg, uint32_t events)
 {
@@ -194,10 +198,12 @@ static void etad_on_tick(void *arg)
 			for (uint32_t i = 0; i < ka->irq.cores_n; i++)
 				ours += eta_load_relaxed_u32(&ka->core_page[i]->asleep) == 0;
 			for (uint32_t i = 0; i < ka->irq.cores_n; i++)
-				eta_store_relaxed_u32(&ka->core_page[i]->runnable, runnable > ours ? runnable - ours : 0);
+				eta_store_relaxed_u32(&ka->core_page[i]->runnable,
+						runnable > ours ? runnable - ours : 0);
 		}
 	}
-	loop_timer_arm(&ka->loop, &ka->tick, ka->res.sessions_n > 0 ? ETAD_TICK_MS : ETAD_IDLE_TICK_MS);
+	loop_timer_arm(&ka->loop, &ka->tick,
+			ka->res.sessions_n > 0 ? ETAD_TICK_MS : ETAD_IDLE_TICK_MS);
 }
 
 /* ---- start ---- */
@@ -208,16 +214,19 @@ static int etad_configure(struct ka *ka, const struct etad_args *args, char *err
 
 	conf_default(&ka->conf);
 	if (args->config || access(CONF_PATH_DEFAULT, F_OK) == 0)
-		rc = conf_load(&ka->conf, args->config ? args->config : CONF_PATH_DEFAULT, err, err_len);
+		rc = conf_load(&ka->conf, args->config ? args->config : CONF_PATH_DEFAULT, err,
+				err_len);
 	if (rc < 0)
 		return rc;
 	if (args->socket)
 		(void)snprintf(ka->conf.socket, sizeof(ka->conf.socket), "%s", args->socket);
 	if (log_level_set(args->log_level ? args->log_level : ka->conf.log_level) < 0)
-		return etad_fail(-EINVAL, err, err_len, "log level '%s' is none of: error, warn, info, debug",
+		return etad_fail(-EINVAL, err, err_len,
+				"log level '%s' is none of: error, warn, info, debug",
 				args->log_level ? args->log_level : ka->conf.log_level);
 	if (ka->conf.ports_n == 0)
-		return etad_fail(-EINVAL, err, err_len, "no port is configured; put ports = ( { name = \"packet:eth0\"; } ); into %s",
+		return etad_fail(-EINVAL, err, err_len,
+				"no port is configured; put ports = ( { name = \"packet:eth0\"; } ); into %s",
 				args->config ? args->config : CONF_PATH_DEFAULT);
 	return 0;
 }
@@ -240,7 +249,8 @@ static int etad_choose_cpus(struct ka *ka, int *main_cpu, char *err, size_t err_
 			while (cpu > 0 && !CPU_ISSET(cpu, &ka->cpus_allowed))
 				cpu--;
 		if (cpu >= CPU_SETSIZE || !CPU_ISSET(cpu, &ka->cpus_allowed))
-			return etad_fail(-EINVAL, err, err_len, "cores: CPU %d is not there or not allowed to etad", cpu);
+			return etad_fail(-EINVAL, err, err_len,
+					"cores: CPU %d is not there or not allowed to etad", cpu);
 		ka->core[i].cpu = CPU_COUNT(&ka->cpus_allowed) > 1 ? cpu : -1;
 		CPU_CLR(cpu, &rest);
 	}
@@ -266,7 +276,9 @@ static int etad_start_loop(struct ka *ka, char *err, size_t err_len)
 	rc = loop_init(&ka->loop);
 	if (rc < 0)
 		return etad_fail(rc, err, err_len, "epoll: %s", strerror(-rc));
-	ka->signals = (struct loop_watch){.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .events = EPOLLIN, .on_ready = etad_on_signal,
+	ka->signals = (struct loop_watch){.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+			.events = EPOLLIN,
+			.on_ready = etad_on_signal,
 			.arg = ka};
 	rc = ka->signals.fd < 0 ? -errno : loop_add(&ka->loop, &ka->signals);
 	return rc < 0 ? etad_fail(rc, err, err_len, "signalfd: %s", strerror(-rc)) : 0;
@@ -285,24 +297,34 @@ static int etad_start_memory(struct ka *ka, int main_cpu, char *err, size_t err_
 	(void)pthread_setaffinity_np(pthread_self(), sizeof(ka->cpus_ka), &ka->cpus_ka);
 	if (!ka->is_huge)
 		log_warn("hugepages=no reason=\"%s\" effect=\"ordinary pages: slower, otherwise the same\"",
-				ka->conf.hugepages == CONF_HUGE_NO ? "configured" : "none to be had; scripts/setup reserves them");
-	rc = mem_init(&ka->mem, ka->conf.hugepages != CONF_HUGE_NO && mem_huge_works(), (int)rte_socket_id() > 0 ? (int)rte_socket_id() : -1);
+				ka->conf.hugepages == CONF_HUGE_NO
+						? "configured"
+						: "none to be had; scripts/setup reserves them");
+	rc = mem_init(&ka->mem, ka->conf.hugepages != CONF_HUGE_NO && mem_huge_works(),
+			(int)rte_socket_id() > 0 ? (int)rte_socket_id() : -1);
 	if (rc < 0)
 		return etad_fail(rc, err, err_len, "shared memory: %s", strerror(-rc));
 	ka->core_pages = mem_page_create(bytes, &ka->core_pages_fd);
 	ka->show_rows = calloc(SHOW_ROWS, sizeof(struct eta_ctx_row));
-	ka->inject_pool = rte_pktmbuf_pool_create("ka_inject", ETAD_INJECT_MBUFS, 0, 0, ETAD_INJECT_ROOM, SOCKET_ID_ANY);
+	ka->inject_pool = rte_pktmbuf_pool_create(
+			"ka_inject", ETAD_INJECT_MBUFS, 0, 0, ETAD_INJECT_ROOM, SOCKET_ID_ANY);
 	if (!ka->core_pages || !ka->show_rows || !ka->inject_pool)
-		return etad_fail(-ENOMEM, err, err_len, "no memory for the kernel agent; raise memory.eal_mib (now %" PRId64 ")",
+		return etad_fail(-ENOMEM, err, err_len,
+				"no memory for the kernel agent; raise memory.eal_mib (now %" PRId64
+				")",
 				ka->conf.eal_mib);
 	ka->epoch = (uint32_t)time(NULL);
 	for (uint32_t i = 0; i < ka->cores_n; i++) {
-		ka->core_page[i] = (struct eta_core_page *)(ka->core_pages + (size_t)i * ETA_PAGE_BYTES);
+		ka->core_page[i] = (struct eta_core_page *)(ka->core_pages +
+							    (size_t)i * ETA_PAGE_BYTES);
 		ka->core_page[i]->abi = ETA_ABI_VERSION;
 		ka->core_page[i]->epoch = ka->epoch;
 		ka->core_page[i]->tsc_hz = rte_get_tsc_hz();
 	}
-	ka->spoiled = (struct loop_watch){.fd = ka->mem.spoiled_fd, .events = EPOLLIN, .on_ready = etad_on_spoiled, .arg = ka};
+	ka->spoiled = (struct loop_watch){.fd = ka->mem.spoiled_fd,
+			.events = EPOLLIN,
+			.on_ready = etad_on_spoiled,
+			.arg = ka};
 	return loop_add(&ka->loop, &ka->spoiled);
 }
 
@@ -352,11 +374,13 @@ static int etad_start_tables(struct ka *ka, char *err, size_t err_len)
 	int sock, rc;
 
 	sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (sock < 0 || getsockopt(sock, SOL_SOCKET, SO_NETNS_COOKIE, &ka->netns_cookie, &len) < 0) {
+	if (sock < 0 || getsockopt(sock, SOL_SOCKET, SO_NETNS_COOKIE, &ka->netns_cookie, &len) <
+					0) {
 		rc = -errno;
 		if (sock >= 0)
 			(void)close(sock);
-		return etad_fail(rc, err, err_len, "network namespace: %s (needs Linux 5.14)", strerror(-rc));
+		return etad_fail(rc, err, err_len, "network namespace: %s (needs Linux 5.14)",
+				strerror(-rc));
 	}
 	(void)close(sock);
 	rc = own_init(&ka->own, ka);
@@ -404,7 +428,8 @@ static int etad_start_cores(struct ka *ka, char *err, size_t err_len)
 		rc = pthread_create(&core->thread, &attr, etad_core_main, core);
 		(void)pthread_attr_destroy(&attr);
 		if (rc != 0)
-			return etad_fail(-rc, err, err_len, "thread of engine core %u: %s", i, strerror(rc));
+			return etad_fail(-rc, err, err_len, "thread of engine core %u: %s", i,
+					strerror(rc));
 		core->is_running = true;
 		(void)pthread_setname_np(core->thread, "eta-core");
 	}
@@ -437,9 +462,12 @@ static void etad_say_ready(const struct ka *ka)
 
 	(void)printf("etad ready socket=%s ports=", ka->server.path);
 	for (uint32_t i = 0; i < ka->ports_n; i++)
-		(void)printf("%s%s(%s%s%s)", i ? "," : "", ka->port[i].port->name, ka->port[i].is_shared ? "shared" : "tap",
-				ka->port[i].is_shared ? "" : "=", ka->port[i].is_shared ? "" : ka->port[i].tap.name);
-	(void)printf(" cores=%u hugepages=%s memory_bytes=%" PRIu64 "\n", ka->cores_n, ka->is_huge ? "yes" : "no", bytes);
+		(void)printf("%s%s(%s%s%s)", i ? "," : "", ka->port[i].port->name,
+				ka->port[i].is_shared ? "shared" : "tap",
+				ka->port[i].is_shared ? "" : "=",
+				ka->port[i].is_shared ? "" : ka->port[i].tap.name);
+	(void)printf(" cores=%u hugepages=%s memory_bytes=%" PRIu64 "\n", ka->cores_n,
+			ka->is_huge ? "yes" : "no", bytes);
 	(void)fflush(stdout);
 	etad_notify_systemd("READY=1\n");
 }
@@ -452,12 +480,15 @@ static int etad_start_all(struct ka *ka, const struct etad_args *args, char *err
 	ka->is_conf_bad = rc < 0;
 	if (rc < 0)
 		return rc;
-	(void)snprintf(ka->log_level, sizeof(ka->log_level), "%s", args->log_level ? args->log_level : ka->conf.log_level);
+	(void)snprintf(ka->log_level, sizeof(ka->log_level), "%s",
+			args->log_level ? args->log_level : ka->conf.log_level);
 	if (!portset_has_caps())
-		return etad_fail(-EPERM, err, err_len, "etad must run as root (it needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF)");
+		return etad_fail(-EPERM, err, err_len,
+				"etad must run as root (it needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF)");
 	rc = etad_start_loop(ka, err, err_len);
 	if (rc == 0)
-		rc = server_open(&ka->server, ka, ka->conf.socket, conf_socket_mode(&ka->conf), ka->conf.socket_group, err, err_len);
+		rc = server_open(&ka->server, ka, ka->conf.socket, conf_socket_mode(&ka->conf),
+				ka->conf.socket_group, err, err_len);
 	if (rc == 0)
 		rc = etad_choose_cpus(ka, &main_cpu, err, err_len);
 	if (rc == 0)
@@ -465,7 +496,8 @@ static int etad_start_all(struct ka *ka, const struct etad_args *args, char *err
 	if (rc == 0)
 		rc = etad_start_memory(ka, main_cpu, err, err_len);
 	if (rc == 0)
-		rc = ports_take(&ka->ports, (uint16_t)ka->conf.port_lo, (uint16_t)ka->conf.port_hi, err, err_len);
+		rc = ports_take(&ka->ports, (uint16_t)ka->conf.port_lo, (uint16_t)ka->conf.port_hi,
+				err, err_len);
 	if (rc == 0)
 		rc = portset_open(ka, err, err_len);
 	if (rc == 0)
@@ -482,7 +514,8 @@ int etad_start(struct ka *ka, const struct etad_args *args, char *err, size_t er
 	int rc;
 
 	memset(ka, 0, sizeof(*ka));
-	ka->loop.epoll_fd = ka->signals.fd = ka->spoiled.fd = ka->core_pages_fd = ka->loadavg_fd = -1;
+	ka->loop.epoll_fd = ka->signals.fd = ka->spoiled.fd = ka->core_pages_fd = ka->loadavg_fd =
+			-1;
 	for (uint32_t i = 0; i < CONF_PORTS_MAX; i++)
 		portset_clear(&ka->port[i], ka, i);
 	err[0] = '\0';
@@ -494,7 +527,10 @@ int etad_start(struct ka *ka, const struct etad_args *args, char *err, size_t er
 		return rc;
 	}
 	for (uint32_t i = 0; i < ka->ports_n; i++) {
-		ka->port[i].tap_watch = (struct loop_watch){.fd = ka->port[i].tap.fd, .events = EPOLLIN, .on_ready = etad_on_tap, .arg = &ka->port[i]};
+		ka->port[i].tap_watch = (struct loop_watch){.fd = ka->port[i].tap.fd,
+				.events = EPOLLIN,
+				.on_ready = etad_on_tap,
+				.arg = &ka->port[i]};
 		(void)loop_add(&ka->loop, &ka->port[i].tap_watch);
 	}
 	ka->loadavg_fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);

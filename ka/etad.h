@@ -41,9 +41,9 @@ struct ka_port {
 	struct tcx tcx;
 	struct loop_watch tap_watch;
 	bool has_tap, has_tcx;
-	bool is_shared;  /* the kernel goes on using the device */
-	int ifindex;     /* whose addresses and routes it serves */
-	int lock_fd;     /* one etad per device */
+	bool is_shared; /* the kernel goes on using the device */
+	int ifindex;    /* whose addresses and routes it serves */
+	int lock_fd;    /* one etad per device */
 	uint8_t idx;
 };
 
@@ -55,7 +55,8 @@ struct ka_core {
 };
 
 struct ka_stats {
-	uint64_t clients, clients_refused, clients_dropped; /* accepted; over the limit; malformed or not reading */
+	uint64_t clients, clients_refused,
+			clients_dropped; /* accepted; over the limit; malformed or not reading */
 	uint64_t requests;
 	uint64_t attached, abi_refused;
 	uint64_t listens, binds, not_carried, foreign_netns;
@@ -81,7 +82,7 @@ struct ka {
 	struct engine *engine;
 	uint8_t *core_pages; /* [cores_n] pages of ETA_PAGE_BYTES */
 	struct eta_core_page *core_page[ETA_CORES_MAX];
-	int core_pages_fd;   /* read-only */
+	int core_pages_fd; /* read-only */
 	int loadavg_fd;
 	struct rte_mempool *inject_pool;
 	struct client *clients;

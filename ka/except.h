@@ -16,10 +16,10 @@
 struct ka;
 
 struct except_stats {
-	uint64_t to_kernel;     /* frames handed to the kernel */
-	uint64_t from_kernel;   /* frames the kernel sent by a TAP */
+	uint64_t to_kernel;   /* frames handed to the kernel */
+	uint64_t from_kernel; /* frames the kernel sent by a TAP */
 	uint64_t tap_errors;
-	uint64_t inject_full;   /* no room towards the engine */
+	uint64_t inject_full; /* no room towards the engine */
 	uint64_t bad_port;
 };
 

@@ -94,7 +94,8 @@ static void irq_flush(struct irq_core *core)
 		irq_kick(core);
 }
 
-int irq_post(struct irq *irq, uint32_t idx, const struct eta_admin_msg *msg, irq_done_fn *done, void *arg)
+int irq_post(struct irq *irq, uint32_t idx, const struct eta_admin_msg *msg, irq_done_fn *done,
+		void *arg)
 {
 	struct irq_core *core = &irq->core[idx];
 	struct irq_call *call = calloc(1, sizeof(*call));
@@ -198,18 +199,30 @@ static void irq_on_notify(void *arg, uint32_t events)
 	}
 }
 
-int irq_init(struct irq *irq, struct loop *loop, struct engine *engine, uint32_t cores_n, const struct irq_ops *ops, void *arg)
+int irq_init(struct irq *irq, struct loop *loop, struct engine *engine, uint32_t cores_n,
+		const struct irq_ops *ops, void *arg)
 {
-	*irq = (struct irq){.loop = loop, .ops = ops, .arg = arg, .cores_n = cores_n, .call_free = IRQ_NONE};
+	*irq = (struct irq){.loop = loop,
+			.ops = ops,
+			.arg = arg,
+			.cores_n = cores_n,
+			.call_free = IRQ_NONE};
 	for (uint32_t i = 0; i < cores_n; i++) {
 		struct core *c = engine_core(engine, i);
 		struct irq_core *core = &irq->core[i];
 		int rc;
 
-		*core = (struct irq_core){.irq = irq, .idx = (uint8_t)i, .commands = core_ring_commands(c),
-				.answers = core_ring_answers(c), .punted = core_ring_punted(c),
-				.injected = core_ring_injected(c), .kick_fd = core_kick_fd(c)};
-		core->watch = (struct loop_watch){.fd = core_notify_fd(c), .events = EPOLLIN, .on_ready = irq_on_notify, .arg = core};
+		*core = (struct irq_core){.irq = irq,
+				.idx = (uint8_t)i,
+				.commands = core_ring_commands(c),
+				.answers = core_ring_answers(c),
+				.punted = core_ring_punted(c),
+				.injected = core_ring_injected(c),
+				.kick_fd = core_kick_fd(c)};
+		core->watch = (struct loop_watch){.fd = core_notify_fd(c),
+				.events = EPOLLIN,
+				.on_ready = irq_on_notify,
+				.arg = core};
 		rc = loop_add(loop, &core->watch);
 		if (rc < 0) {
 			irq_fini(irq);

@@ -27,8 +27,9 @@ struct irq_call;
 typedef void irq_done_fn(void *arg, const struct eta_admin_msg *answer);
 
 struct irq_ops {
-	void (*on_notice)(void *arg, uint32_t core, const struct eta_admin_msg *msg); /* everything but DONE */
-	void (*on_punt)(void *arg, struct rte_mbuf **burst, uint32_t n);             /* consumes the mbufs */
+	void (*on_notice)(void *arg, uint32_t core,
+			const struct eta_admin_msg *msg);                /* everything but DONE */
+	void (*on_punt)(void *arg, struct rte_mbuf **burst, uint32_t n); /* consumes the mbufs */
 };
 
 struct irq_core {
@@ -54,7 +55,8 @@ struct irq {
 	uint32_t calls_n;
 };
 
-int irq_init(struct irq *irq, struct loop *loop, struct engine *engine, uint32_t cores_n, const struct irq_ops *ops, void *arg);
+int irq_init(struct irq *irq, struct loop *loop, struct engine *engine, uint32_t cores_n,
+		const struct irq_ops *ops, void *arg);
 void irq_fini(struct irq *irq);
 
 /**
@@ -63,7 +65,8 @@ void irq_fini(struct irq *irq);
  *
  * The message is copied. Return: 0; -ENOMEM.
  */
-int irq_post(struct irq *irq, uint32_t core, const struct eta_admin_msg *msg, irq_done_fn *done, void *arg);
+int irq_post(struct irq *irq, uint32_t core, const struct eta_admin_msg *msg, irq_done_fn *done,
+		void *arg);
 /* The same to every core, nobody waits. */
 void irq_post_all(struct irq *irq, const struct eta_admin_msg *msg);
 /* ETA_ADMIN_STOP, ahead of what still waits here, with room kept for it: nobody waits for more answers. Once, before the thread is joined. */

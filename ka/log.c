@@ -37,7 +37,8 @@ void log_say(enum log_level level, const char *format, ...)
 	va_start(args, format);
 	(void)vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
-	(void)rte_log(log_levels[level].rte_level, (uint32_t)log_type, "etad: %s: %s\n", log_levels[level].name, line);
+	(void)rte_log(log_levels[level].rte_level, (uint32_t)log_type, "etad: %s: %s\n",
+			log_levels[level].name, line);
 }
 
 bool log_limit_pass(struct log_limit *limit, uint64_t now_ms)

@@ -72,7 +72,9 @@ int main(int argc, char **argv)
 		case 'l': args.log_level = optarg; break;
 		case 'f': break;
 		case MAIN_CHECK: check = true; break;
-		case MAIN_VERSION: (void)printf("etad %s abi %#x\n", ETA_VERSION, ETA_ABI_VERSION); return 0;
+		case MAIN_VERSION:
+			(void)printf("etad %s abi %#x\n", ETA_VERSION, ETA_ABI_VERSION);
+			return 0;
 		case MAIN_HELP: (void)fputs(main_usage, stdout); return 0;
 		default: (void)fputs(main_usage, stderr); return 2;
 		}

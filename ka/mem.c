@@ -42,15 +42,18 @@ static bool mem_repair(uintptr_t addr)
 		struct mem_seg *seg = __atomic_load_n(&mem_guard.seg[i], __ATOMIC_ACQUIRE);
 		int prot = PROT_READ;
 
-		if (!seg || addr < (uintptr_t)seg->base || addr - (uintptr_t)seg->base >= seg->bytes)
+		if (!seg || addr < (uintptr_t)seg->base ||
+				addr - (uintptr_t)seg->base >= seg->bytes)
 			continue;
 		if (seg->geom.kind == ETA_SEG_EN)
 			prot |= PROT_WRITE;
-		if (mmap(seg->base, seg->bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+		if (mmap(seg->base, seg->bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+				    0) == MAP_FAILED)
 			return false;
 		__atomic_store_n(&seg->spoiled, 1, __ATOMIC_RELEASE);
 		__atomic_fetch_add(&mem_guard.mem->sigbus_n, 1, __ATOMIC_RELAXED);
-		return write(mem_guard.mem->spoiled_fd, &one, sizeof(one)) == sizeof(one) || errno == EAGAIN;
+		return write(mem_guard.mem->spoiled_fd, &one, sizeof(one)) == sizeof(one) ||
+		       errno == EAGAIN;
 	}
 	return false;
 }
@@ -137,7 +140,9 @@ static uint64_t mem_round(uint64_t v, uint64_t unit)
 /* Chunk pages that fit into @room bytes with their metadata and one bit each. */
 static uint32_t mem_chunk_pages(uint64_t room, bool has_map)
 {
-	uint64_t n = room * 8 / (ETA_PAGE_BYTES * 8ull + sizeof(struct eta_chunk_meta) * 8 + (has_map ? 1 : 0));
+	uint64_t n = room * 8 /
+		     (ETA_PAGE_BYTES * 8ull + sizeof(struct eta_chunk_meta) * 8 +
+				     (has_map ? 1 : 0));
 
 	while (n > 0) {
 		uint64_t head = mem_round(n * sizeof(struct eta_chunk_meta), ETA_CACHELINE) +
@@ -158,22 +163,29 @@ int mem_layout(const struct mem_plan *plan, struct eta_seg_geom *geom, uint32_t 
 
 	if (plan->bytes > UINT32_MAX || plan->bytes % ETA_PAGE_BYTES != 0)
 		return -EINVAL;
-	*geom = (struct eta_seg_geom){.seg = plan->seg, .kind = plan->kind, .core = plan->core, .bytes = plan->bytes,
-			.dti_first = plan->dti_first, .dti_n = plan->dti_n};
+	*geom = (struct eta_seg_geom){.seg = plan->seg,
+			.kind = plan->kind,
+			.core = plan->core,
+			.bytes = plan->bytes,
+			.dti_first = plan->dti_first,
+			.dti_n = plan->dti_n};
 	geom->dti_off = (uint32_t)at;
 	at += plan->dti_n * dti_bytes;
 	/* Rings: slots of all, then one line of credit each. */
 	*ring_off = (uint32_t)at;
-	at += (uint64_t)plan->rings_max * (MEM_RING_ENTRIES * sizeof(struct eta_ring_slot) + ETA_CACHELINE);
+	at += (uint64_t)plan->rings_max *
+	      (MEM_RING_ENTRIES * sizeof(struct eta_ring_slot) + ETA_CACHELINE);
 	if (at > plan->bytes)
 		return -EINVAL;
 	if (plan->no_chunks)
 		return 0;
 	geom->chunk_pages = mem_chunk_pages(plan->bytes - at - at % ETA_PAGE_BYTES, is_al);
 	if (at % ETA_PAGE_BYTES != 0)
-		geom->chunk_pages = mem_chunk_pages(plan->bytes - mem_round(at, ETA_PAGE_BYTES), is_al);
+		geom->chunk_pages =
+				mem_chunk_pages(plan->bytes - mem_round(at, ETA_PAGE_BYTES), is_al);
 	geom->meta_off = (uint32_t)mem_round(at, ETA_CACHELINE);
-	head = geom->meta_off + mem_round(geom->chunk_pages * sizeof(struct eta_chunk_meta), ETA_CACHELINE);
+	head = geom->meta_off +
+	       mem_round(geom->chunk_pages * sizeof(struct eta_chunk_meta), ETA_CACHELINE);
 	if (is_al) {
 		geom->map_off = (uint32_t)head;
 		head += mem_round((geom->chunk_pages + 7u) / 8u, ETA_CACHELINE);
@@ -222,7 +234,8 @@ static void mem_guard_del(struct mem_seg *seg)
 }
 
 /* Hugepages while there are any; bytes of @plan rounded up to the page that is used. */
-static int mem_seg_open(struct mem *mem, const struct mem_plan *plan, struct mem_seg *seg, bool *is_huge)
+static int mem_seg_open(
+		struct mem *mem, const struct mem_plan *plan, struct mem_seg *seg, bool *is_huge)
 {
 	uint64_t huge_bytes = mem_round(plan->bytes, MEM_HUGE_BYTES);
 	int fd;
@@ -335,7 +348,8 @@ void mem_seg_destroy(struct mem *mem, struct mem_seg *seg)
 	free(seg);
 }
 
-int mem_ring_place(struct mem_seg *al, struct mem_seg *en, uint16_t ring, struct eta_ring_geom *geom)
+int mem_ring_place(
+		struct mem_seg *al, struct mem_seg *en, uint16_t ring, struct eta_ring_geom *geom)
 {
 	const uint32_t slots_bytes = MEM_RING_ENTRIES * sizeof(struct eta_ring_slot);
 
@@ -348,10 +362,12 @@ int mem_ring_place(struct mem_seg *al, struct mem_seg *en, uint16_t ring, struct
 			.seg_en = en->geom.seg,
 			.doorbell_n = MEM_RING_ENTRIES,
 			.doorbell_off = al->ring_off + al->rings_n * slots_bytes,
-			.doorbell_credit_off = en->ring_off + en->rings_max * slots_bytes + en->rings_n * ETA_CACHELINE,
+			.doorbell_credit_off = en->ring_off + en->rings_max * slots_bytes +
+					       en->rings_n * ETA_CACHELINE,
 			.event_n = MEM_RING_ENTRIES,
 			.event_off = en->ring_off + en->rings_n * slots_bytes,
-			.event_credit_off = al->ring_off + al->rings_max * slots_bytes + al->rings_n * ETA_CACHELINE,
+			.event_credit_off = al->ring_off + al->rings_max * slots_bytes +
+					    al->rings_n * ETA_CACHELINE,
 	};
 	al->rings_n++;
 	en->rings_n++;

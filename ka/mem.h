@@ -25,30 +25,30 @@
 
 #define MEM_HUGE_BYTES (2u << 20)
 #define MEM_RING_ENTRIES 1024u
-#define MEM_RINGS_FIRST 4u   /* room for this many rings in the first pair of segments */
-#define MEM_RINGS_LATER 32u  /* in a pair made for rings */
+#define MEM_RINGS_FIRST 4u  /* room for this many rings in the first pair of segments */
+#define MEM_RINGS_LATER 32u /* in a pair made for rings */
 #define MEM_DTIS_FIRST 256u
 #define MEM_DTIS_LATER 1024u
-#define MEM_SEGS_MAX 8192u   /* segments of all sessions */
+#define MEM_SEGS_MAX 8192u /* segments of all sessions */
 
 struct mem_seg {
 	struct eta_seg_geom geom;
-	int fd;         /* writable */
-	int fd_share;   /* what AL gets: @fd for AL segments, a read-only one for EN */
-	uint8_t *base;  /* etad's mapping */
+	int fd;        /* writable */
+	int fd_share;  /* what AL gets: @fd for AL segments, a read-only one for EN */
+	uint8_t *base; /* etad's mapping */
 	uint64_t bytes;
 	uint32_t ring_off; /* rings: start of the area, n slots of MEM_RING_ENTRIES */
 	uint32_t rings_n, rings_max;
-	uint32_t spoiled;  /* set by the SIGBUS handler */
-	uint32_t session;  /* owner, for the log */
-	uint32_t slot;     /* in the handler's table */
+	uint32_t spoiled; /* set by the SIGBUS handler */
+	uint32_t session; /* owner, for the log */
+	uint32_t slot;    /* in the handler's table */
 };
 
 struct mem {
-	bool has_huge;     /* segments come from hugepages while there are any */
-	int numa_node;     /* -1 = anywhere */
-	int spoiled_fd;    /* eventfd: a segment was spoiled */
-	uint64_t bytes;    /* in segments now */
+	bool has_huge;  /* segments come from hugepages while there are any */
+	int numa_node;  /* -1 = anywhere */
+	int spoiled_fd; /* eventfd: a segment was spoiled */
+	uint64_t bytes; /* in segments now */
 	uint64_t segs_n;
 	uint64_t small_n;  /* segments that had to take ordinary pages */
 	uint64_t sigbus_n; /* repaired faults */
@@ -86,7 +86,8 @@ struct mem_seg *mem_seg_create(struct mem *mem, const struct mem_plan *plan);
 void mem_seg_destroy(struct mem *mem, struct mem_seg *seg);
 
 /* Place ring @ring in the next free slots of @al and @en. 0; -ENOSPC one of them is full. */
-int mem_ring_place(struct mem_seg *al, struct mem_seg *en, uint16_t ring, struct eta_ring_geom *geom);
+int mem_ring_place(
+		struct mem_seg *al, struct mem_seg *en, uint16_t ring, struct eta_ring_geom *geom);
 
 /* A memfd of @bytes that others may only read: for the core pages. @share_fd: read-only descriptor. NULL with errno. */
 void *mem_page_create(size_t bytes, int *share_fd);

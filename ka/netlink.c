@@ -21,11 +21,11 @@
 
 #define NETLINK_BYTES 65536
 #define NETLINK_RCVBUF_BYTES (4 << 20)
-#define NETLINK_READS 64  /* datagrams a turn */
-#define NETLINK_DUMPS 5   /* tries, while dumps are interrupted by changes */
+#define NETLINK_READS 64 /* datagrams a turn */
+#define NETLINK_DUMPS 5  /* tries, while dumps are interrupted by changes */
 
-static const int netlink_groups[] = {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
-		RTNLGRP_IPV6_ROUTE, RTNLGRP_NEIGH};
+static const int netlink_groups[] = {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+		RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_NEIGH};
 
 uint8_t netlink_port_of(const struct netlink *nl, int ifindex)
 {
@@ -61,7 +61,8 @@ bool netlink_attr_addr(const struct nlattr *attr, int family, struct ip_addr *ad
 
 uint32_t netlink_hash(const struct ip_addr *addr, uint32_t salt)
 {
-	uint64_t h = (addr->q[0] * 0x9e3779b97f4a7c15ull) ^ (addr->q[1] * 0xc2b2ae3d27d4eb4full) ^ salt;
+	uint64_t h = (addr->q[0] * 0x9e3779b97f4a7c15ull) ^ (addr->q[1] * 0xc2b2ae3d27d4eb4full) ^
+		     salt;
 
 	h ^= h >> 29;
 	h *= 0xbf58476d1ce4e5b9ull;
@@ -142,11 +143,14 @@ static void netlink_on_link(struct netlink *nl, const struct nlmsghdr *nlh)
 		if (mnl_attr_get_type(attr) == IFLA_IFNAME && len > 0 && len <= IFNAMSIZ)
 			(void)strncpy(link->name, mnl_attr_get_str(attr), IFNAMSIZ - 1);
 		else if (mnl_attr_get_type(attr) == IFLA_MTU && len == sizeof(uint32_t))
-			link->mtu = mnl_attr_get_u32(attr) > UINT16_MAX ? UINT16_MAX : (uint16_t)mnl_attr_get_u32(attr);
+			link->mtu = mnl_attr_get_u32(attr) > UINT16_MAX
+						    ? UINT16_MAX
+						    : (uint16_t)mnl_attr_get_u32(attr);
 		else if (mnl_attr_get_type(attr) == IFLA_ADDRESS && len == sizeof(link->mac))
 			memcpy(link->mac, mnl_attr_get_payload(attr), sizeof(link->mac));
 	}
-	if (link->is_told && before.is_up == link->is_up && before.mtu == link->mtu && memcmp(before.mac, link->mac, 6) == 0)
+	if (link->is_told && before.is_up == link->is_up && before.mtu == link->mtu &&
+			memcmp(before.mac, link->mac, 6) == 0)
 		return;
 	link->is_told = true;
 	netlink_tell_link(nl, link);
@@ -156,7 +160,8 @@ static void netlink_on_link(struct netlink *nl, const struct nlmsghdr *nlh)
 
 /* ---- addresses ---- */
 
-static void netlink_tell_addr(const struct netlink *nl, const struct netlink_addr *addr, bool is_del)
+static void netlink_tell_addr(
+		const struct netlink *nl, const struct netlink_addr *addr, bool is_del)
 {
 	struct eta_admin_msg msg = {.op = ETA_ADMIN_ADDR_SET};
 
@@ -190,8 +195,9 @@ static struct netlink_addr **netlink_addr_find(struct netlink *nl, const struct 
 {
 	struct netlink_addr **at = &nl->addrs;
 
-	while (*at && !((*at)->ifindex == want->ifindex && ip_addr_equal(&(*at)->addr, &want->addr) &&
-			(*at)->prefix_len == want->prefix_len))
+	while (*at && !((*at)->ifindex == want->ifindex &&
+				      ip_addr_equal(&(*at)->addr, &want->addr) &&
+				      (*at)->prefix_len == want->prefix_len))
 		at = &(*at)->next;
 	return at;
 }
@@ -215,7 +221,8 @@ static void netlink_on_addr(struct netlink *nl, const struct nlmsghdr *nlh)
 		if (type == IFA_LOCAL || (type == IFA_ADDRESS && !is_local_attr)) {
 			has_addr |= netlink_attr_addr(attr, ifa->ifa_family, &want.addr);
 			is_local_attr |= type == IFA_LOCAL;
-		} else if (type == IFA_FLAGS && mnl_attr_get_payload_len(attr) == sizeof(uint32_t)) {
+		} else if (type == IFA_FLAGS &&
+				mnl_attr_get_payload_len(attr) == sizeof(uint32_t)) {
 			flags = mnl_attr_get_u32(attr);
 		}
 	}
@@ -268,7 +275,8 @@ static void netlink_link_addr_sweep(struct netlink *nl)
 bool netlink_is_local(const struct netlink *nl, const struct ip_addr *addr)
 {
 	for (const struct netlink_addr *a = nl->addrs; a; a = a->next)
-		if (ip_addr_equal(&a->addr, addr) && (a->is_loopback ? nl->has_loopback : a->port != NETLINK_PORT_NONE))
+		if (ip_addr_equal(&a->addr, addr) &&
+				(a->is_loopback ? nl->has_loopback : a->port != NETLINK_PORT_NONE))
 			return true;
 	return nl->has_loopback && netlink_is_loopback(addr);
 }
@@ -318,12 +326,14 @@ static void netlink_on_ready(void *arg, uint32_t events)
 		}
 		if (n <= 0)
 			return;
-		(void)mnl_cb_run2(buf, (size_t)n, 0, 0, netlink_on_msg, nl, control, NLMSG_MIN_TYPE);
+		(void)mnl_cb_run2(
+				buf, (size_t)n, 0, 0, netlink_on_msg, nl, control, NLMSG_MIN_TYPE);
 	}
 }
 
 /* One dump on a socket of its own. Return: 0; -EINTR changed under way; -errno. */
-static int netlink_dump(struct netlink *nl, struct mnl_socket *sock, uint16_t type, uint8_t family, uint32_t seq)
+static int netlink_dump(struct netlink *nl, struct mnl_socket *sock, uint16_t type, uint8_t family,
+		uint32_t seq)
 {
 	char buf[NETLINK_BYTES] __attribute__((aligned(8)));
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
@@ -336,9 +346,9 @@ static int netlink_dump(struct netlink *nl, struct mnl_socket *sock, uint16_t ty
 	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	nlh->nlmsg_seq = seq;
 	/* The kernel wants the whole header of each type; all begin with the family. */
-	gen = mnl_nlmsg_put_extra_header(nlh, type == RTM_GETLINK ? sizeof(struct ifinfomsg)
-					: type == RTM_GETADDR      ? sizeof(struct ifaddrmsg)
-								   : sizeof(struct rtmsg));
+	gen = mnl_nlmsg_put_extra_header(nlh, type == RTM_GETLINK   ? sizeof(struct ifinfomsg)
+					      : type == RTM_GETADDR ? sizeof(struct ifaddrmsg)
+								    : sizeof(struct rtmsg));
 	gen->rtgen_family = family;
 	if (mnl_socket_sendto(sock, nlh, nlh->nlmsg_len) < 0)
 		return -errno;
@@ -349,7 +359,8 @@ static int netlink_dump(struct netlink *nl, struct mnl_socket *sock, uint16_t ty
 			return -errno;
 		rc = mnl_cb_run(buf, (size_t)n, seq, portid, netlink_on_msg, nl);
 		if (rc < 0 && errno == EINTR) {
-			was_interrupted = true; /* libmnl's word for NLM_F_DUMP_INTR; the rest is of no use */
+			was_interrupted =
+					true; /* libmnl's word for NLM_F_DUMP_INTR; the rest is of no use */
 			rc = MNL_CB_STOP;
 		}
 	}
@@ -364,8 +375,9 @@ static int netlink_dump_all(struct netlink *nl)
 	static const struct {
 		uint16_t type;
 		uint8_t family;
-	} dumps[] = {{RTM_GETLINK, AF_UNSPEC}, {RTM_GETADDR, AF_INET}, {RTM_GETADDR, AF_INET6}, {RTM_GETROUTE, AF_INET},
-			{RTM_GETROUTE, AF_INET6}, {RTM_GETNEIGH, AF_INET}, {RTM_GETNEIGH, AF_INET6}};
+	} dumps[] = {{RTM_GETLINK, AF_UNSPEC}, {RTM_GETADDR, AF_INET}, {RTM_GETADDR, AF_INET6},
+			{RTM_GETROUTE, AF_INET}, {RTM_GETROUTE, AF_INET6}, {RTM_GETNEIGH, AF_INET},
+			{RTM_GETNEIGH, AF_INET6}};
 	const struct timeval limit = {.tv_sec = 2};
 	int rc = 0;
 
@@ -374,9 +386,12 @@ static int netlink_dump_all(struct netlink *nl)
 
 		if (!sock)
 			return -errno;
-		(void)setsockopt(mnl_socket_get_fd(sock), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-		rc = mnl_socket_bind(sock, 0, MNL_SOCKET_AUTOPID) < 0 ? -errno
-								      : netlink_dump(nl, sock, dumps[i].type, dumps[i].family, i + 1);
+		(void)setsockopt(mnl_socket_get_fd(sock), SOL_SOCKET, SO_RCVTIMEO, &limit,
+				sizeof(limit));
+		rc = mnl_socket_bind(sock, 0, MNL_SOCKET_AUTOPID) < 0
+				     ? -errno
+				     : netlink_dump(nl, sock, dumps[i].type, dumps[i].family,
+						       i + 1);
 		(void)mnl_socket_close(sock);
 	}
 	return rc;
@@ -411,11 +426,13 @@ int netlink_init(struct netlink *nl, struct loop *loop, const struct netlink_ops
 	nl->sock = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
 	if (!nl->sock)
 		return -errno;
-	(void)setsockopt(mnl_socket_get_fd(nl->sock), SOL_SOCKET, SO_RCVBUFFORCE, &rcvbuf, sizeof(rcvbuf));
+	(void)setsockopt(mnl_socket_get_fd(nl->sock), SOL_SOCKET, SO_RCVBUFFORCE, &rcvbuf,
+			sizeof(rcvbuf));
 	if (mnl_socket_bind(nl->sock, 0, MNL_SOCKET_AUTOPID) < 0)
 		rc = -errno;
 	for (size_t i = 0; i < sizeof(netlink_groups) / sizeof(netlink_groups[0]) && rc == 0; i++)
-		if (mnl_socket_setsockopt(nl->sock, NETLINK_ADD_MEMBERSHIP, (void *)(uintptr_t)&netlink_groups[i], sizeof(int)) < 0)
+		if (mnl_socket_setsockopt(nl->sock, NETLINK_ADD_MEMBERSHIP,
+				    (void *)(uintptr_t)&netlink_groups[i], sizeof(int)) < 0)
 			rc = -errno;
 	if (rc < 0)
 		netlink_fini(nl);
@@ -433,7 +450,10 @@ int netlink_start(struct netlink *nl)
 {
 	int rc;
 
-	nl->watch = (struct loop_watch){.fd = mnl_socket_get_fd(nl->sock), .events = EPOLLIN, .on_ready = netlink_on_ready, .arg = nl};
+	nl->watch = (struct loop_watch){.fd = mnl_socket_get_fd(nl->sock),
+			.events = EPOLLIN,
+			.on_ready = netlink_on_ready,
+			.arg = nl};
 	/* Joined before the dump: what changes meanwhile is told again after it. */
 	rc = netlink_redump(nl);
 	return rc < 0 ? rc : loop_add(nl->loop, &nl->watch);
@@ -475,7 +495,9 @@ static int netlink_on_has(const struct nlmsghdr *nlh, void *arg)
 	struct netlink_has *has = arg;
 
 	if (nlh->nlmsg_type == RTM_NEWADDR && (int)ifa->ifa_index == has->ifindex &&
-			(ifa->ifa_family == AF_INET || (ifa->ifa_family == AF_INET6 && ifa->ifa_scope != RT_SCOPE_LINK)))
+			(ifa->ifa_family == AF_INET ||
+					(ifa->ifa_family == AF_INET6 &&
+							ifa->ifa_scope != RT_SCOPE_LINK)))
 		has->found = 1;
 	return MNL_CB_OK;
 }
@@ -494,7 +516,8 @@ int netlink_has_addr(int ifindex)
 	nlh->nlmsg_type = RTM_GETADDR;
 	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	(void)mnl_nlmsg_put_extra_header(nlh, sizeof(struct ifaddrmsg));
-	if (mnl_socket_bind(sock, 0, MNL_SOCKET_AUTOPID) < 0 || mnl_socket_sendto(sock, nlh, nlh->nlmsg_len) < 0)
+	if (mnl_socket_bind(sock, 0, MNL_SOCKET_AUTOPID) < 0 ||
+			mnl_socket_sendto(sock, nlh, nlh->nlmsg_len) < 0)
 		rc = -errno;
 	while (rc > MNL_CB_STOP) {
 		ssize_t n = mnl_socket_recvfrom(sock, buf, sizeof(buf));

@@ -35,23 +35,24 @@ struct netlink_neigh;
 struct mnl_socket;
 
 struct netlink_ops {
-	void (*on_change)(void *arg, const struct eta_admin_msg *msg); /* ADDR_SET, ROUTE_SET, NEIGH_SET, LINK_SET, for every core */
+	void (*on_change)(void *arg, const struct
+			eta_admin_msg *msg); /* ADDR_SET, ROUTE_SET, NEIGH_SET, LINK_SET, for every core */
 };
 
 struct netlink {
 	struct loop *loop;
 	struct loop_watch watch;
-	struct mnl_socket *sock;  /* notifications and requests without answer */
+	struct mnl_socket *sock; /* notifications and requests without answer */
 	const struct netlink_ops *ops;
 	void *arg;
-	int ifindex[16];          /* of port i, 0 = none */
+	int ifindex[16]; /* of port i, 0 = none */
 	uint32_t ports_n;
-	bool has_loopback;        /* 127/8 and ::1 are carried */
+	bool has_loopback; /* 127/8 and ::1 are carried */
 	struct netlink_link *links;
 	struct netlink_addr *addrs;
 	struct netlink_route *route[NETLINK_ROUTE_BUCKETS];
 	struct netlink_neigh *neigh[NETLINK_NEIGH_BUCKETS];
-	uint32_t mark;            /* of the present dump */
+	uint32_t mark; /* of the present dump */
 	uint32_t routes_n, neighs_n;
 	uint64_t redumps_n, asked_n;
 };
@@ -72,7 +73,9 @@ void netlink_neigh_confirm(struct netlink *nl, uint32_t port, const struct ip_ad
 /* Is @addr one the engine may listen on: an address of a port (or loopback, if carried)? */
 bool netlink_is_local(const struct netlink *nl, const struct ip_addr *addr);
 /* Each mirrored route as the engine knows it, for `etactl show routes`. */
-void netlink_each_route(const struct netlink *nl, void (*fn)(void *arg, const struct eta_admin_msg *msg, const char *ifname), void *arg);
+void netlink_each_route(const struct netlink *nl,
+		void (*fn)(void *arg, const struct eta_admin_msg *msg, const char *ifname),
+		void *arg);
 
 /* Does interface @ifindex have an IPv4 or a global IPv6 address now? 1, 0 or -errno. Stands alone: for choosing a port's mode. */
 int netlink_has_addr(int ifindex);

@@ -15,19 +15,23 @@
 
 #include "ka/netlink_tab.h"
 
-#define NETLINK_NUD_VALID (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
+#define NETLINK_NUD_VALID \
+	(NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
 #define NETLINK_NEIGHS_MAX 65536u
 
-static struct netlink_neigh **netlink_neigh_find(struct netlink *nl, uint8_t port, const struct ip_addr *addr)
+static struct netlink_neigh **netlink_neigh_find(
+		struct netlink *nl, uint8_t port, const struct ip_addr *addr)
 {
-	struct netlink_neigh **at = &nl->neigh[netlink_hash(addr, port) & (NETLINK_NEIGH_BUCKETS - 1)];
+	struct netlink_neigh **at =
+			&nl->neigh[netlink_hash(addr, port) & (NETLINK_NEIGH_BUCKETS - 1)];
 
 	while (*at && !((*at)->port == port && ip_addr_equal(&(*at)->addr, addr)))
 		at = &(*at)->next;
 	return at;
 }
 
-static struct netlink_neigh *netlink_neigh_get(struct netlink *nl, uint8_t port, const struct ip_addr *addr)
+static struct netlink_neigh *netlink_neigh_get(
+		struct netlink *nl, uint8_t port, const struct ip_addr *addr)
 {
 	struct netlink_neigh **at = netlink_neigh_find(nl, port, addr);
 
@@ -104,7 +108,8 @@ void netlink_neigh_confirm(struct netlink *nl, uint32_t port, const struct ip_ad
 		netlink_neigh_use(nl, (uint8_t)port, addr);
 }
 
-static void netlink_neigh_update(struct netlink *nl, struct netlink_neigh *n, uint16_t state, const uint8_t *mac)
+static void netlink_neigh_update(
+		struct netlink *nl, struct netlink_neigh *n, uint16_t state, const uint8_t *mac)
 {
 	bool is_new_mac = mac && (!n->is_told || memcmp(n->mac, mac, sizeof(n->mac)) != 0);
 
@@ -153,7 +158,8 @@ void netlink_on_neigh(struct netlink *nl, const struct nlmsghdr *nlh)
 	bool has_addr = false;
 	uint8_t port;
 
-	if (nlh->nlmsg_len < MNL_ALIGN(sizeof(*nlh)) + sizeof(*ndm) || (ndm->ndm_family != AF_INET && ndm->ndm_family != AF_INET6))
+	if (nlh->nlmsg_len < MNL_ALIGN(sizeof(*nlh)) + sizeof(*ndm) ||
+			(ndm->ndm_family != AF_INET && ndm->ndm_family != AF_INET6))
 		return;
 	port = netlink_port_of(nl, ndm->ndm_ifindex);
 	if (port == NETLINK_PORT_NONE)
@@ -162,7 +168,8 @@ void netlink_on_neigh(struct netlink *nl, const struct nlmsghdr *nlh)
 	{
 		if (mnl_attr_get_type(attr) == NDA_DST)
 			has_addr = netlink_attr_addr(attr, ndm->ndm_family, &addr);
-		else if (mnl_attr_get_type(attr) == NDA_LLADDR && mnl_attr_get_payload_len(attr) == 6)
+		else if (mnl_attr_get_type(attr) == NDA_LLADDR &&
+				mnl_attr_get_payload_len(attr) == 6)
 			mac = mnl_attr_get_payload(attr);
 	}
 	/* Multicast "neighbours" (NUD_NOARP) are computed by whoever needs them. */

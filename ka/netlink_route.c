@@ -21,7 +21,8 @@ static uint32_t netlink_route_bucket(const struct ip_addr *dst, uint8_t prefix_l
 
 static bool netlink_same_prefix(const struct netlink_route *a, const struct netlink_route *b)
 {
-	return a->prefix_len == b->prefix_len && a->is_v4 == b->is_v4 && ip_addr_equal(&a->dst, &b->dst);
+	return a->prefix_len == b->prefix_len && a->is_v4 == b->is_v4 &&
+	       ip_addr_equal(&a->dst, &b->dst);
 }
 
 static void netlink_route_msg(const struct netlink_route *r, bool is_del, struct eta_admin_msg *msg)
@@ -50,11 +51,13 @@ static void netlink_route_tell(struct netlink *nl, const struct netlink_route *r
 /* Two routes that the engine cannot tell apart: setting the one has replaced the other. */
 static bool netlink_route_is_twin(const struct netlink_route *a, const struct netlink_route *b)
 {
-	return a->metric == b->metric && (a->is_elsewhere ? 0 : a->port) == (b->is_elsewhere ? 0 : b->port) &&
-			ip_addr_equal(&a->gw, &b->gw);
+	return a->metric == b->metric &&
+	       (a->is_elsewhere ? 0 : a->port) == (b->is_elsewhere ? 0 : b->port) &&
+	       ip_addr_equal(&a->gw, &b->gw);
 }
 
-static void netlink_route_withdraw(struct netlink *nl, const struct netlink_route *old, const struct netlink_route *best)
+static void netlink_route_withdraw(struct netlink *nl, const struct netlink_route *old,
+		const struct netlink_route *best)
 {
 	if (!best || !netlink_route_is_twin(old, best))
 		netlink_route_tell(nl, old, true);
@@ -71,7 +74,8 @@ static bool netlink_route_better(const struct netlink_route *a, const struct net
 }
 
 /* Make what the engine knows of @like's prefix true again. Return: the route it knows now. */
-static const struct netlink_route *netlink_route_publish(struct netlink *nl, uint32_t bucket, const struct netlink_route *like)
+static const struct netlink_route *netlink_route_publish(
+		struct netlink *nl, uint32_t bucket, const struct netlink_route *like)
 {
 	struct netlink_route *best = NULL, *told = NULL;
 
@@ -113,8 +117,8 @@ static void netlink_route_nexthop(const struct nlattr *attr, int family, struct 
 {
 	const struct rtnexthop *nh = mnl_attr_get_payload(attr);
 
-	if (mnl_attr_get_payload_len(attr) < sizeof(*nh) || nh->rtnh_len > mnl_attr_get_payload_len(attr) ||
-			nh->rtnh_len < sizeof(*nh))
+	if (mnl_attr_get_payload_len(attr) < sizeof(*nh) ||
+			nh->rtnh_len > mnl_attr_get_payload_len(attr) || nh->rtnh_len < sizeof(*nh))
 		return;
 	r->ifindex = nh->rtnh_ifindex;
 	mnl_attr_for_each_payload((const struct nlattr *)(nh + 1), nh->rtnh_len - sizeof(*nh))
@@ -128,8 +132,8 @@ static void netlink_route_metrics(const struct nlattr *nest, struct netlink_rout
 {
 	const struct nlattr *attr;
 
-	mnl_attr_for_each_nested(attr, nest)
-		if (mnl_attr_get_type(attr) == RTAX_MTU && mnl_attr_get_payload_len(attr) == sizeof(uint32_t))
+	mnl_attr_for_each_nested(attr, nest) if (mnl_attr_get_type(attr) == RTAX_MTU &&
+						 mnl_attr_get_payload_len(attr) == sizeof(uint32_t))
 			r->mtu = mnl_attr_get_u32(attr);
 }
 
@@ -141,13 +145,15 @@ static void netlink_route_via(const struct nlattr *attr, struct netlink_route *r
 
 	if (mnl_attr_get_payload_len(attr) >= sizeof(*via) + 16 && via->rtvia_family == AF_INET6) {
 		memcpy(r->gw.b, via->rtvia_addr, 16);
-	} else if (mnl_attr_get_payload_len(attr) >= sizeof(*via) + 4 && via->rtvia_family == AF_INET) {
+	} else if (mnl_attr_get_payload_len(attr) >= sizeof(*via) + 4 &&
+			via->rtvia_family == AF_INET) {
 		memcpy(&v4_be, via->rtvia_addr, sizeof(v4_be));
 		r->gw = ip_addr_from_v4(v4_be);
 	}
 }
 
-static uint32_t netlink_route_attrs(const struct nlmsghdr *nlh, const struct rtmsg *rtm, struct netlink_route *r)
+static uint32_t netlink_route_attrs(
+		const struct nlmsghdr *nlh, const struct rtmsg *rtm, struct netlink_route *r)
 {
 	uint32_t table = rtm->rtm_table;
 	const struct nlattr *attr;
@@ -173,13 +179,15 @@ static uint32_t netlink_route_attrs(const struct nlmsghdr *nlh, const struct rtm
 }
 
 /* Fill @r from @nlh. False: not a route that the mirror keeps. */
-static bool netlink_route_parse(const struct netlink *nl, const struct nlmsghdr *nlh, struct netlink_route *r)
+static bool netlink_route_parse(
+		const struct netlink *nl, const struct nlmsghdr *nlh, struct netlink_route *r)
 {
 	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
 	const struct ip_addr any4 = ip_addr_from_v4(0);
 	uint32_t table;
 
-	if (nlh->nlmsg_len < MNL_ALIGN(sizeof(*nlh)) + sizeof(*rtm) || (rtm->rtm_flags & RTM_F_CLONED))
+	if (nlh->nlmsg_len < MNL_ALIGN(sizeof(*nlh)) + sizeof(*rtm) ||
+			(rtm->rtm_flags & RTM_F_CLONED))
 		return false;
 	if (rtm->rtm_family != AF_INET && rtm->rtm_family != AF_INET6)
 		return false;
@@ -214,8 +222,9 @@ static bool netlink_route_parse(const struct netlink *nl, const struct nlmsghdr 
 
 static bool netlink_route_same(const struct netlink_route *a, const struct netlink_route *b)
 {
-	return netlink_same_prefix(a, b) && a->is_local_table == b->is_local_table && a->metric == b->metric && a->tos == b->tos &&
-			a->ifindex == b->ifindex && ip_addr_equal(&a->gw, &b->gw);
+	return netlink_same_prefix(a, b) && a->is_local_table == b->is_local_table &&
+	       a->metric == b->metric && a->tos == b->tos && a->ifindex == b->ifindex &&
+	       ip_addr_equal(&a->gw, &b->gw);
 }
 
 void netlink_on_route(struct netlink *nl, const struct nlmsghdr *nlh)
@@ -229,8 +238,10 @@ void netlink_on_route(struct netlink *nl, const struct nlmsghdr *nlh)
 	if (nlh->nlmsg_type == RTM_NEWROUTE && (nlh->nlmsg_flags & NLM_F_REPLACE)) {
 		/* Replaces the one of the same prefix, metric and TOS, whatever its next hop. */
 		for (at = &nl->route[bucket]; *at;) {
-			if (netlink_same_prefix(*at, &want) && (*at)->metric == want.metric && (*at)->tos == want.tos &&
-					(*at)->is_local_table == want.is_local_table && !netlink_route_same(*at, &want))
+			if (netlink_same_prefix(*at, &want) && (*at)->metric == want.metric &&
+					(*at)->tos == want.tos &&
+					(*at)->is_local_table == want.is_local_table &&
+					!netlink_route_same(*at, &want))
 				netlink_route_remove(nl, at, bucket);
 			else
 				at = &(*at)->next;
@@ -246,7 +257,8 @@ void netlink_on_route(struct netlink *nl, const struct nlmsghdr *nlh)
 	want.mark = nl->mark;
 	if (*at) {
 		(*at)->mark = nl->mark;
-		if ((*at)->mtu == want.mtu && ip_addr_equal(&(*at)->src, &want.src) && (*at)->is_elsewhere == want.is_elsewhere)
+		if ((*at)->mtu == want.mtu && ip_addr_equal(&(*at)->src, &want.src) &&
+				(*at)->is_elsewhere == want.is_elsewhere)
 			return;
 		want.next = (*at)->next;
 		want.is_told = (*at)->is_told;
@@ -264,7 +276,9 @@ void netlink_on_route(struct netlink *nl, const struct nlmsghdr *nlh)
 	(void)netlink_route_publish(nl, bucket, *at);
 }
 
-static void netlink_route_remove_if(struct netlink *nl, bool (*test)(const struct netlink *nl, const struct netlink_route *r, int arg), int arg)
+static void netlink_route_remove_if(struct netlink *nl,
+		bool (*test)(const struct netlink *nl, const struct netlink_route *r, int arg),
+		int arg)
 {
 	for (uint32_t b = 0; b < NETLINK_ROUTE_BUCKETS; b++) {
 		struct netlink_route **at = &nl->route[b];
@@ -278,13 +292,15 @@ static void netlink_route_remove_if(struct netlink *nl, bool (*test)(const struc
 	}
 }
 
-static bool netlink_route_is_unmarked(const struct netlink *nl, const struct netlink_route *r, int arg)
+static bool netlink_route_is_unmarked(
+		const struct netlink *nl, const struct netlink_route *r, int arg)
 {
 	(void)arg;
 	return r->mark != nl->mark;
 }
 
-static bool netlink_route_is_through(const struct netlink *nl, const struct netlink_route *r, int ifindex)
+static bool netlink_route_is_through(
+		const struct netlink *nl, const struct netlink_route *r, int ifindex)
 {
 	(void)nl;
 	return r->ifindex == ifindex && !r->is_local_table;
@@ -312,7 +328,9 @@ void netlink_route_free(struct netlink *nl)
 	}
 }
 
-void netlink_each_route(const struct netlink *nl, void (*fn)(void *arg, const struct eta_admin_msg *msg, const char *ifname), void *arg)
+void netlink_each_route(const struct netlink *nl,
+		void (*fn)(void *arg, const struct eta_admin_msg *msg, const char *ifname),
+		void *arg)
 {
 	for (uint32_t b = 0; b < NETLINK_ROUTE_BUCKETS; b++) {
 		for (const struct netlink_route *r = nl->route[b]; r; r = r->next) {

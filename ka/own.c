@@ -11,12 +11,15 @@
 
 #include "ka/etad.h"
 
-static int own_filter_listen(struct ka *ka, const struct ip_addr *addr, uint16_t port_be, bool is_del)
+static int own_filter_listen(
+		struct ka *ka, const struct ip_addr *addr, uint16_t port_be, bool is_del)
 {
 	int rc = 0;
 
 	for (uint32_t i = 0; i < ka->ports_n; i++) {
-		int one = ka->port[i].is_shared ? tcx_listen_set(&ka->port[i].tcx, addr, port_be, is_del) : 0;
+		int one = ka->port[i].is_shared
+					  ? tcx_listen_set(&ka->port[i].tcx, addr, port_be, is_del)
+					  : 0;
 
 		rc = rc == 0 ? one : rc;
 	}
@@ -177,11 +180,13 @@ static void own_dump_done(void *arg, const struct eta_admin_msg *answer)
 
 	if (answer->status != ETA_STATUS_OK)
 		own->is_failed = true;
-	for (uint32_t i = 0; answer->status == ETA_STATUS_OK && i < answer->dump.n && i < OWN_ROWS; i++) {
+	for (uint32_t i = 0; answer->status == ETA_STATUS_OK && i < answer->dump.n && i < OWN_ROWS;
+			i++) {
 		/* A reset from the kernel does no harm to these; a listener that is not ours to drain has its own entry. */
 		if (own->rows[i].tcp_state == TCP_TIME_WAIT || own->rows[i].tcp_state == TCP_LISTEN)
 			continue;
-		own->ports_used[own->rows[i].lport_be / 8] |= (uint8_t)(1u << (own->rows[i].lport_be % 8));
+		own->ports_used[own->rows[i].lport_be / 8] |=
+				(uint8_t)(1u << (own->rows[i].lport_be % 8));
 	}
 	if (answer->status == ETA_STATUS_OK && answer->dump.first != UINT32_MAX)
 		own_dump_ask(own, answer->dump.first);

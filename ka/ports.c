@@ -57,7 +57,8 @@ static int ports_hold(uint16_t port)
 	return fd;
 }
 
-static int ports_hold_overlap(struct ports *ports, unsigned int lo, unsigned int hi, char *err, size_t err_len)
+static int ports_hold_overlap(
+		struct ports *ports, unsigned int lo, unsigned int hi, char *err, size_t err_len)
 {
 	ports->held = calloc(hi - lo + 1, sizeof(int));
 	if (!ports->held)
@@ -68,13 +69,15 @@ static int ports_hold_overlap(struct ports *ports, unsigned int lo, unsigned int
 		if (fd >= 0) {
 			ports->held[ports->held_n++] = fd;
 		} else if (fd != -EADDRINUSE) {
-			(void)snprintf(err, err_len, "ephemeral ports %u-%u: %s after %u of them; choose a range outside "
+			(void)snprintf(err, err_len,
+					"ephemeral ports %u-%u: %s after %u of them; choose a range outside "
 					"net.ipv4.ip_local_port_range (tcp.ephemeral_lo, tcp.ephemeral_hi)",
 					lo, hi, strerror(-fd), ports->held_n);
 			return fd;
 		}
 	}
-	log_warn("ephemeral held_ports=%u reason=\"range overlaps net.ipv4.ip_local_port_range\"", ports->held_n);
+	log_warn("ephemeral held_ports=%u reason=\"range overlaps net.ipv4.ip_local_port_range\"",
+			ports->held_n);
 	return 0;
 }
 
@@ -98,13 +101,15 @@ int ports_take(struct ports *ports, uint16_t lo, uint16_t hi, char *err, size_t 
 		return rc;
 	}
 	if (ports->taken_n > (hi - lo + 1u) / 2) {
-		(void)snprintf(err, err_len, "ephemeral ports %u-%u: %u of them are in use by the kernel; choose others "
+		(void)snprintf(err, err_len,
+				"ephemeral ports %u-%u: %u of them are in use by the kernel; choose others "
 				"(tcp.ephemeral_lo, tcp.ephemeral_hi)",
 				lo, hi, ports->taken_n);
 		return -EADDRINUSE;
 	}
 	if (ports_kernel_range(&klo, &khi) == 0 && klo <= hi && khi >= lo)
-		rc = ports_hold_overlap(ports, klo > lo ? klo : lo, khi < hi ? khi : hi, err, err_len);
+		rc = ports_hold_overlap(
+				ports, klo > lo ? klo : lo, khi < hi ? khi : hi, err, err_len);
 	if (rc < 0)
 		ports_release(ports);
 	return rc;

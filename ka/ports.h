@@ -15,10 +15,10 @@
 #include <stdint.h>
 
 struct ports {
-	uint16_t lo, hi;     /* engine's range, host order */
-	int *held;           /* [held_n] bound sockets */
+	uint16_t lo, hi; /* engine's range, host order */
+	int *held;       /* [held_n] bound sockets */
 	uint32_t held_n;
-	uint32_t taken_n;    /* ports of the range that the kernel has bound */
+	uint32_t taken_n; /* ports of the range that the kernel has bound */
 };
 
 /**

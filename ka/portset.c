@@ -40,7 +40,11 @@ void portset_clear(struct ka_port *port, struct ka *ka, uint32_t idx)
 	port->lock_fd = -1;
 	port->tap.fd = -1;
 	port->tap_watch.fd = -1;
-	port->tcx = (struct tcx){.listen_fd = -1, .local_fd = -1, .tuple_fd = -1, .prog_fd = -1, .link_fd = -1};
+	port->tcx = (struct tcx){.listen_fd = -1,
+			.local_fd = -1,
+			.tuple_fd = -1,
+			.prog_fd = -1,
+			.link_fd = -1};
 }
 
 /* The kernel device under a port: packet:NAME[,...], or iface=NAME among the arguments of a dpdk: port. False: none. */
@@ -84,11 +88,17 @@ static int portset_lock(struct ka_port *port, const char *key, char *err, size_t
 
 	port->lock_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (port->lock_fd < 0 || n < 0)
-		return portset_fail(-errno, err, err_len, "port %s: lock: %s", key, strerror(errno));
-	if (bind(port->lock_fd, (struct sockaddr *)&addr, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) == 0)
+		return portset_fail(
+				-errno, err, err_len, "port %s: lock: %s", key, strerror(errno));
+	if (bind(port->lock_fd, (struct sockaddr *)&addr,
+			    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) ==
+			0)
 		return 0;
 	rc = -errno;
-	return portset_fail(rc, err, err_len, rc == -EADDRINUSE ? "port %s is taken by another etad" : "port %s: lock: %s", key, strerror(-rc));
+	return portset_fail(rc, err, err_len,
+			rc == -EADDRINUSE ? "port %s is taken by another etad"
+					  : "port %s: lock: %s",
+			key, strerror(-rc));
 }
 
 int portset_check(struct ka *ka, char *err, size_t err_len)
@@ -100,13 +110,19 @@ int portset_check(struct ka *ka, char *err, size_t err_len)
 
 		if (!portset_device(conf->name, device, sizeof(device))) {
 			if (strncmp(conf->name, "packet:", 7) == 0)
-				return portset_fail(-EINVAL, err, err_len, "port %s: no interface name of 1 to 15 characters", conf->name);
+				return portset_fail(-EINVAL, err, err_len,
+						"port %s: no interface name of 1 to 15 characters",
+						conf->name);
 			(void)snprintf(device, sizeof(device), "%.15s", conf->name);
 		} else if (if_nametoindex(device) == 0) {
-			return portset_fail(-ENODEV, err, err_len, "port %s: there is no interface '%s' (see: ip link)", conf->name, device);
+			return portset_fail(-ENODEV, err, err_len,
+					"port %s: there is no interface '%s' (see: ip link)",
+					conf->name, device);
 		}
 		if (conf->mode == CONF_PORT_SHARED && strncmp(conf->name, "packet:", 7) != 0)
-			return portset_fail(-EINVAL, err, err_len, "port %s: mode shared is for packet: ports only", conf->name);
+			return portset_fail(-EINVAL, err, err_len,
+					"port %s: mode shared is for packet: ports only",
+					conf->name);
 		rc = portset_lock(&ka->port[i], device, err, err_len);
 		if (rc < 0)
 			return rc;
@@ -114,16 +130,21 @@ int portset_check(struct ka *ka, char *err, size_t err_len)
 	return 0;
 }
 
-static int portset_open_tap(struct ka_port *port, const struct conf_port *conf, char *err, size_t err_len)
+static int portset_open_tap(
+		struct ka_port *port, const struct conf_port *conf, char *err, size_t err_len)
 {
 	static const uint8_t none[6];
-	struct tap_conf tc = {.name = conf->tap, .mtu = port->port->mtu ? port->port->mtu : 1500, .is_reinject = port->is_shared,
-			.offload_cksum = (port->port->caps & PORT_CAP_TX_CKSUM) != 0, .offload_tso = (port->port->caps & PORT_CAP_TSO) != 0};
+	struct tap_conf tc = {.name = conf->tap,
+			.mtu = port->port->mtu ? port->port->mtu : 1500,
+			.is_reinject = port->is_shared,
+			.offload_cksum = (port->port->caps & PORT_CAP_TX_CKSUM) != 0,
+			.offload_tso = (port->port->caps & PORT_CAP_TSO) != 0};
 	int rc;
 
 	/* Loops have no address of their own: a local one. */
 	if (memcmp(port->port->mac, none, sizeof(none)) == 0) {
-		if (getrandom(port->port->mac, sizeof(port->port->mac), 0) != (ssize_t)sizeof(port->port->mac))
+		if (getrandom(port->port->mac, sizeof(port->port->mac), 0) !=
+				(ssize_t)sizeof(port->port->mac))
 			return portset_fail(-EIO, err, err_len, "getrandom: %s", strerror(errno));
 		port->port->mac[0] = (uint8_t)((port->port->mac[0] & 0xfc) | 0x02);
 	}
@@ -136,13 +157,15 @@ static int portset_open_tap(struct ka_port *port, const struct conf_port *conf, 
 static int portset_open_tcx(struct ka_port *port, int ifindex, char *err, size_t err_len)
 {
 	const struct ports *range = &port->ka->ports;
-	int rc = tcx_load(&port->tcx, port->is_shared ? TCX_OWNED : TCX_ALL, range->lo, range->hi, err, err_len);
+	int rc = tcx_load(&port->tcx, port->is_shared ? TCX_OWNED : TCX_ALL, range->lo, range->hi,
+			err, err_len);
 
 	if (rc < 0)
 		return rc;
 	rc = tcx_attach(&port->tcx, ifindex);
 	if (rc < 0)
-		return portset_fail(rc, err, err_len, "port %s: TCX attach: %s (needs Linux 6.6)", port->port->name, strerror(-rc));
+		return portset_fail(rc, err, err_len, "port %s: TCX attach: %s (needs Linux 6.6)",
+				port->port->name, strerror(-rc));
 	port->has_tcx = true;
 	return 0;
 }
@@ -162,13 +185,18 @@ static int portset_open_one(struct ka *ka, uint32_t idx, char *err, size_t err_l
 	const struct conf_port *conf = &ka->conf.port[idx];
 	struct ka_port *port = &ka->port[idx];
 	char device[IFNAMSIZ], spec[CONF_TEXT_MAX + sizeof(",own")];
-	int ifindex = portset_device(conf->name, device, sizeof(device)) ? (int)if_nametoindex(device) : 0;
+	int ifindex = portset_device(conf->name, device, sizeof(device))
+				      ? (int)if_nametoindex(device)
+				      : 0;
 	int rc;
 
 	port->is_shared = portset_is_shared(conf, ifindex);
 	/* In TAP mode the driver takes all frames, not only what the engine may own. */
 	(void)snprintf(spec, sizeof(spec), "%s%s", conf->name,
-			!port->is_shared && strncmp(conf->name, "packet:", 7) == 0 && !strstr(conf->name, ",own") ? ",own" : "");
+			!port->is_shared && strncmp(conf->name, "packet:", 7) == 0 &&
+							!strstr(conf->name, ",own")
+					? ",own"
+					: "");
 	port->port = port_open(spec, SOCKET_ID_ANY, err, err_len);
 	if (!port->port)
 		return -ENODEV;
@@ -182,8 +210,9 @@ static int portset_open_one(struct ka *ka, uint32_t idx, char *err, size_t err_l
 		return rc;
 	port->ifindex = port->is_shared ? ifindex : port->tap.ifindex;
 	port->port->ifindex = port->ifindex;
-	log_info("port name=%s mode=%s tap=%s mtu_bytes=%u caps=%#x", port->port->name, port->is_shared ? "shared" : "tap", port->tap.name,
-			port->port->mtu, port->port->caps);
+	log_info("port name=%s mode=%s tap=%s mtu_bytes=%u caps=%#x", port->port->name,
+			port->is_shared ? "shared" : "tap", port->tap.name, port->port->mtu,
+			port->port->caps);
 	return 0;
 }
 

@@ -18,7 +18,8 @@ static struct res_share **res_share_bucket(struct res *res, uint64_t cookie)
 
 const struct res_share *res_share_find(const struct res *res, uint64_t cookie)
 {
-	const struct res_share *share = res->share[(cookie * 0x9e3779b97f4a7c15ull >> 40) & (RES_SHARE_BUCKETS - 1)];
+	const struct res_share *share = res->share[(cookie * 0x9e3779b97f4a7c15ull >> 40) &
+						   (RES_SHARE_BUCKETS - 1)];
 
 	while (share && share->cookie != cookie)
 		share = share->next;
@@ -40,7 +41,8 @@ struct res_binding *res_bind(struct session *session, const struct res_binding *
 
 	if (!b)
 		return NULL;
-	if (want->is_listen && own_listen_add(&session->ka->own, &want->addr, want->port_be, want->is_v6only) < 0) {
+	if (want->is_listen && own_listen_add(&session->ka->own, &want->addr, want->port_be,
+					       want->is_v6only) < 0) {
 		free(b);
 		return NULL;
 	}
@@ -59,7 +61,8 @@ void res_unbind(struct session *session, struct res_binding *binding)
 			continue;
 		*at = binding->next;
 		if (binding->is_listen)
-			own_listen_del(&session->ka->own, &binding->addr, binding->port_be, binding->is_v6only);
+			own_listen_del(&session->ka->own, &binding->addr, binding->port_be,
+					binding->is_v6only);
 		if (binding->fd >= 0)
 			(void)close(binding->fd);
 		free(binding);
@@ -100,7 +103,8 @@ static void res_on_sweep(void *arg)
 
 /* ---- shares ---- */
 
-enum eta_status res_share(struct session *owner, uint64_t cookie, uint32_t dti, uint16_t gen, bool is_shared)
+enum eta_status res_share(
+		struct session *owner, uint64_t cookie, uint32_t dti, uint16_t gen, bool is_shared)
 {
 	struct res *res = &owner->ka->res;
 	struct res_share **bucket = res_share_bucket(res, cookie), *share = *bucket;
@@ -119,7 +123,11 @@ enum eta_status res_share(struct session *owner, uint64_t cookie, uint32_t dti, 
 			sockdiag_unwatch(&owner->ka->sockdiag, cookie);
 			return ETA_STATUS_NO_MEMORY;
 		}
-		*share = (struct res_share){.next = *bucket, .next_own = owner->shares, .session = owner, .cookie = cookie, .dti = dti};
+		*share = (struct res_share){.next = *bucket,
+				.next_own = owner->shares,
+				.session = owner,
+				.cookie = cookie,
+				.dti = dti};
 		*bucket = share;
 		owner->shares = share;
 	}

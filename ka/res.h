@@ -51,10 +51,10 @@ struct res_binding {
 	uint16_t port_be;
 	struct ip_addr addr;
 	uint64_t cookie;
-	int fd;          /* BIND: copy of the shadow, -1 = none */
+	int fd; /* BIND: copy of the shadow, -1 = none */
 	bool is_listen;
 	bool is_v6only;
-	bool is_known;   /* the engine has confirmed it */
+	bool is_known; /* the engine has confirmed it */
 };
 
 /* A DTI whose last holder KA learns from the kernel: shared by several processes, or a master. */
@@ -86,11 +86,11 @@ struct session {
 	uint64_t bytes; /* in segments */
 	uint32_t inherited[ETA_INHERIT_MAX];
 	uint32_t inherited_n;
-	uint32_t heirs_n; /* sessions that inherited this one, and FORK sockets that may */
-	uint32_t forks_n; /* of these, FORK sockets */
+	uint32_t heirs_n;  /* sessions that inherited this one, and FORK sockets that may */
+	uint32_t forks_n;  /* of these, FORK sockets */
 	uint32_t del_left; /* cores that have not answered SESSION_DEL */
-	bool is_growing;  /* receive memory is on its way to the engine */
-	bool was_refused; /* receive memory was refused by quota, said once */
+	bool is_growing;   /* receive memory is on its way to the engine */
+	bool was_refused;  /* receive memory was refused by quota, said once */
 	struct res_binding *bindings;
 	struct res_share *shares;
 	uint32_t shares_n; /* with is_shared */
@@ -119,7 +119,8 @@ void res_fini(struct res *res);
  *
  * Return: session in STARTING, bound to @client, whose pending answers say when the engine has it; or NULL.
  */
-struct session *res_session_create(struct res *res, struct client *client, struct eta_ring_geom *geom, int *wake_fd, enum eta_status *status);
+struct session *res_session_create(struct res *res, struct client *client,
+		struct eta_ring_geom *geom, int *wake_fd, enum eta_status *status);
 /* The process is dead or misbehaved: release all of it, but for what it shares. @orderly: FIN, else RST. Drops its client. */
 void res_session_end(struct session *session, bool orderly, const char *why);
 /* An heir or FORK socket lets go. */
@@ -129,21 +130,27 @@ struct session *res_session_find(const struct res *res, uint32_t number);
 struct session *res_session_of_pid(const struct res *res, pid_t pid);
 bool res_session_lock_is_live(const struct res *res, uint32_t lock_id);
 /* Session @number if @asker is it or inherited it. */
-struct session *res_session_reachable(const struct res *res, struct session *asker, uint32_t number);
+struct session *res_session_reachable(
+		const struct res *res, struct session *asker, uint32_t number);
 /* Session behind DTI number @dti as @asker writes it; NULL: no such owner or index. */
 struct session *res_session_of_dti(const struct res *res, struct session *asker, uint32_t dti);
 /* More memory for sending. The answer counts as @client's. NULL with @status. */
-struct mem_seg *res_session_grow_send(struct session *session, struct client *client, uint8_t core, enum eta_status *status);
+struct mem_seg *res_session_grow_send(struct session *session, struct client *client, uint8_t core,
+		enum eta_status *status);
 /* A pair of segments with DTI records; returns the AL one, its twin has the next number. */
-struct mem_seg *res_session_grow_dtis(struct session *session, struct client *client, uint8_t core, enum eta_status *status);
+struct mem_seg *res_session_grow_dtis(struct session *session, struct client *client, uint8_t core,
+		enum eta_status *status);
 /* The engine needs receive memory. */
 void res_session_want_receive(struct session *session, uint8_t core);
 /* Another ring. */
-enum eta_status res_session_ring_add(struct session *session, struct client *client, uint8_t core, struct eta_ring_geom *geom, int *wake_fd);
+enum eta_status res_session_ring_add(struct session *session, struct client *client, uint8_t core,
+		struct eta_ring_geom *geom, int *wake_fd);
 /* EN half of DTI @idx, etad's mapping; NULL: no such. @core: whose it is. */
-const struct eta_dti_en *res_session_dti_en(const struct session *session, uint32_t idx, uint8_t *core);
+const struct eta_dti_en *res_session_dti_en(
+		const struct session *session, uint32_t idx, uint8_t *core);
 /* Post a message about DTI @dti of @session to its core; the answer counts as @client's, unless NULL. */
-void res_session_post_dti(struct session *session, struct client *client, uint16_t op, uint32_t dti, uint16_t gen);
+void res_session_post_dti(struct session *session, struct client *client, uint16_t op, uint32_t dti,
+		uint16_t gen);
 /* All shares of an orphan are gone. */
 void res_session_orphan_done(struct session *session);
 
@@ -154,7 +161,8 @@ struct res_binding *res_binding_find(const struct session *session, uint32_t dti
 struct res_binding *res_bind(struct session *session, const struct res_binding *want);
 void res_unbind(struct session *session, struct res_binding *binding);
 /* Tie cookie to DTI. @is_shared: SHARE. */
-enum eta_status res_share(struct session *owner, uint64_t cookie, uint32_t dti, uint16_t gen, bool is_shared);
+enum eta_status res_share(
+		struct session *owner, uint64_t cookie, uint32_t dti, uint16_t gen, bool is_shared);
 void res_share_drop_all(struct session *session);
 const struct res_share *res_share_find(const struct res *res, uint64_t cookie);
 /* sockdiag says that the last reference of @cookie is gone. */

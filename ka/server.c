@@ -54,7 +54,8 @@ static void server_on_ready(void *arg, uint32_t events)
 
 		if (fd < 0) {
 			/* Out of descriptors: look again when some may be free, instead of spinning on a readable socket. */
-			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
+					errno == ENOBUFS) {
 				(void)loop_change(&ka->loop, &server->watch, 0);
 				loop_timer_arm(&ka->loop, &server->retry, SERVER_RETRY_MS);
 			}
@@ -84,9 +85,13 @@ static int server_dir(struct server *server, char *dir, char *err, size_t err_le
 	if (mkdir(dir, 0755) == 0)
 		server->made_dir = true;
 	else if (errno != EEXIST)
-		return server_fail(-errno, err, err_len, "cannot create directory %s for the control socket: %s", dir, strerror(errno));
+		return server_fail(-errno, err, err_len,
+				"cannot create directory %s for the control socket: %s", dir,
+				strerror(errno));
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd >= 0 ? fd : server_fail(-errno, err, err_len, "cannot open directory %s: %s", dir, strerror(errno));
+	return fd >= 0 ? fd
+		       : server_fail(-errno, err, err_len, "cannot open directory %s: %s", dir,
+					 strerror(errno));
 }
 
 /* Does somebody answer at the path? 1, 0, or -errno. */
@@ -107,7 +112,8 @@ static int server_is_taken(const struct sockaddr_un *addr, pid_t *pid)
 	return rc;
 }
 
-static int server_bind(struct server *server, const struct sockaddr_un *addr, mode_t mode, const char *group, char *err, size_t err_len)
+static int server_bind(struct server *server, const struct sockaddr_un *addr, mode_t mode,
+		const char *group, char *err, size_t err_len)
 {
 	struct stat st;
 	struct group *gr;
@@ -116,10 +122,12 @@ static int server_bind(struct server *server, const struct sockaddr_un *addr, mo
 	int rc;
 
 	if (server_is_taken(addr, &pid) == 1)
-		return server_fail(-EADDRINUSE, err, err_len, "another etad (pid %d) serves %s", pid, server->path);
+		return server_fail(-EADDRINUSE, err, err_len, "another etad (pid %d) serves %s",
+				pid, server->path);
 	if (lstat(server->path, &st) == 0) {
 		if (!S_ISSOCK(st.st_mode))
-			return server_fail(-EEXIST, err, err_len, "%s exists and is no socket; remove it or choose another control.socket",
+			return server_fail(-EEXIST, err, err_len,
+					"%s exists and is no socket; remove it or choose another control.socket",
 					server->path);
 		(void)unlink(server->path);
 	}
@@ -127,23 +135,29 @@ static int server_bind(struct server *server, const struct sockaddr_un *addr, mo
 	rc = bind(server->watch.fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 ? -errno : 0;
 	(void)umask(mask);
 	if (rc < 0)
-		return server_fail(rc, err, err_len, "cannot create control socket %s: %s", server->path, strerror(-rc));
+		return server_fail(rc, err, err_len, "cannot create control socket %s: %s",
+				server->path, strerror(-rc));
 	server->is_bound = true;
 	if (*group) {
 		gr = getgrnam(group);
 		if (!gr)
-			return server_fail(-ENOENT, err, err_len, "control.group: no group '%s'", group);
+			return server_fail(-ENOENT, err, err_len, "control.group: no group '%s'",
+					group);
 		if (chown(server->path, (uid_t)-1, gr->gr_gid) < 0)
-			return server_fail(-errno, err, err_len, "control.group: chown %s: %s", server->path, strerror(errno));
+			return server_fail(-errno, err, err_len, "control.group: chown %s: %s",
+					server->path, strerror(errno));
 	}
 	if (chmod(server->path, mode) < 0)
-		return server_fail(-errno, err, err_len, "control.mode: chmod %s: %s", server->path, strerror(errno));
+		return server_fail(-errno, err, err_len, "control.mode: chmod %s: %s", server->path,
+				strerror(errno));
 	if (listen(server->watch.fd, SERVER_BACKLOG) < 0)
-		return server_fail(-errno, err, err_len, "listen on %s: %s", server->path, strerror(errno));
+		return server_fail(-errno, err, err_len, "listen on %s: %s", server->path,
+				strerror(errno));
 	return 0;
 }
 
-int server_open(struct server *server, struct ka *ka, const char *path, mode_t mode, const char *group, char *err, size_t err_len)
+int server_open(struct server *server, struct ka *ka, const char *path, mode_t mode,
+		const char *group, char *err, size_t err_len)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	char dir[sizeof(server->path)];
@@ -151,9 +165,12 @@ int server_open(struct server *server, struct ka *ka, const char *path, mode_t m
 
 	*server = (struct server){.ka = ka};
 	server->retry = (struct loop_timer){.on_due = server_on_retry, .arg = server};
-	server->watch = (struct loop_watch){.events = EPOLLIN, .on_ready = server_on_ready, .arg = server, .fd = -1};
+	server->watch = (struct loop_watch){
+			.events = EPOLLIN, .on_ready = server_on_ready, .arg = server, .fd = -1};
 	if (strlen(path) >= sizeof(addr.sun_path))
-		return server_fail(-ENAMETOOLONG, err, err_len, "control socket path is longer than %zu bytes", sizeof(addr.sun_path) - 1);
+		return server_fail(-ENAMETOOLONG, err, err_len,
+				"control socket path is longer than %zu bytes",
+				sizeof(addr.sun_path) - 1);
 	(void)snprintf(server->path, sizeof(server->path), "%s", path);
 	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
 	(void)snprintf(dir, sizeof(dir), "%s", path);

@@ -27,7 +27,8 @@ struct server {
 };
 
 /* 0; -EADDRINUSE another etad; -errno. One line in @err. */
-int server_open(struct server *server, struct ka *ka, const char *path, mode_t mode, const char *group, char *err, size_t err_len);
+int server_open(struct server *server, struct ka *ka, const char *path, mode_t mode,
+		const char *group, char *err, size_t err_len);
 /* Stop listening and remove the path. */
 void server_close(struct server *server);
 

@@ -15,7 +15,8 @@
 /* A segment for sending or receiving doubles with each one the session has, up to this. */
 #define SESSION_SEG_BYTES_MAX (16u << 20)
 
-static void session_post(struct session *session, struct client *client, uint32_t core, const struct eta_admin_msg *msg)
+static void session_post(struct session *session, struct client *client, uint32_t core,
+		const struct eta_admin_msg *msg)
 {
 	if (client)
 		client_post(client, core, msg);
@@ -33,7 +34,8 @@ struct session *res_session_of_pid(const struct res *res, pid_t pid)
 	for (uint32_t i = 1; i <= res->sessions_max; i++) {
 		struct session *s = res->session[i];
 
-		if (s && s->pid == pid && (s->state == SESSION_STARTING || s->state == SESSION_LIVE))
+		if (s && s->pid == pid &&
+				(s->state == SESSION_STARTING || s->state == SESSION_LIVE))
 			return s;
 	}
 	return NULL;
@@ -44,7 +46,8 @@ bool res_session_lock_is_live(const struct res *res, uint32_t lock_id)
 	for (uint32_t i = 1; i <= res->sessions_max; i++) {
 		const struct session *s = res->session[i];
 
-		if (s && s->lock_id == lock_id && (s->state == SESSION_STARTING || s->state == SESSION_LIVE))
+		if (s && s->lock_id == lock_id &&
+				(s->state == SESSION_STARTING || s->state == SESSION_LIVE))
 			return true;
 	}
 	return false;
@@ -69,26 +72,31 @@ struct session *res_session_of_dti(const struct res *res, struct session *asker,
 		return NULL;
 	if (owner > 0)
 		s = res_session_find(res, asker->inherited[owner - 1]);
-	if (!s || s->state == SESSION_ENDING || s->state == SESSION_DEAD || ETA_DTI_INDEX(dti) >= s->dtis_n)
+	if (!s || s->state == SESSION_ENDING || s->state == SESSION_DEAD ||
+			ETA_DTI_INDEX(dti) >= s->dtis_n)
 		return NULL;
 	return s;
 }
 
-const struct eta_dti_en *res_session_dti_en(const struct session *session, uint32_t idx, uint8_t *core)
+const struct eta_dti_en *res_session_dti_en(
+		const struct session *session, uint32_t idx, uint8_t *core)
 {
 	for (uint32_t i = 0; i < session->segs_n; i++) {
 		const struct mem_seg *seg = session->seg[i];
 
-		if (seg->geom.kind != ETA_SEG_EN || idx < seg->geom.dti_first || idx - seg->geom.dti_first >= seg->geom.dti_n)
+		if (seg->geom.kind != ETA_SEG_EN || idx < seg->geom.dti_first ||
+				idx - seg->geom.dti_first >= seg->geom.dti_n)
 			continue;
 		if (core)
 			*core = seg->geom.core;
-		return (const struct eta_dti_en *)(seg->base + seg->geom.dti_off) + (idx - seg->geom.dti_first);
+		return (const struct eta_dti_en *)(seg->base + seg->geom.dti_off) +
+		       (idx - seg->geom.dti_first);
 	}
 	return NULL;
 }
 
-void res_session_post_dti(struct session *session, struct client *client, uint16_t op, uint32_t dti, uint16_t gen)
+void res_session_post_dti(struct session *session, struct client *client, uint16_t op, uint32_t dti,
+		uint16_t gen)
 {
 	struct eta_admin_msg msg = {.op = op, .session = session->number};
 	uint8_t core = 0;
@@ -109,14 +117,16 @@ static void session_on_received(void *arg, const struct eta_admin_msg *answer)
 	session->is_growing = false;
 }
 
-static struct mem_seg *session_seg(struct session *session, struct client *client, struct mem_plan *plan, enum eta_status *status)
+static struct mem_seg *session_seg(struct session *session, struct client *client,
+		struct mem_plan *plan, enum eta_status *status)
 {
 	struct eta_admin_msg msg = {.op = ETA_ADMIN_SEG_ADD, .session = session->number};
 	struct ka *ka = session->ka;
 	struct mem_seg *seg;
 
 	*status = ETA_STATUS_QUOTA;
-	if (session->segs_n >= ETA_SEGS_MAX || session->bytes + plan->bytes > (uint64_t)ka->conf.session_mib_max << 20)
+	if (session->segs_n >= ETA_SEGS_MAX ||
+			session->bytes + plan->bytes > (uint64_t)ka->conf.session_mib_max << 20)
 		return NULL;
 	*status = ETA_STATUS_NO_MEMORY;
 	plan->seg = (uint8_t)session->segs_n;
@@ -141,12 +151,14 @@ static struct mem_seg *session_seg(struct session *session, struct client *clien
 	if (client)
 		client_post(client, seg->geom.core, &msg);
 	else
-		session->is_growing = irq_post(&ka->irq, seg->geom.core, &msg, session_on_received, session) == 0;
+		session->is_growing = irq_post(&ka->irq, seg->geom.core, &msg, session_on_received,
+						      session) == 0;
 	return seg;
 }
 
 /* Two segments of one plan: AL, then EN. Returns the AL one. */
-static struct mem_seg *session_pair(struct session *session, struct client *client, struct mem_plan *plan, enum eta_status *status)
+static struct mem_seg *session_pair(struct session *session, struct client *client,
+		struct mem_plan *plan, enum eta_status *status)
 {
 	struct mem_seg *al;
 
@@ -169,18 +181,26 @@ static uint64_t session_next_bytes(const struct session *session, uint8_t kind)
 	return bytes > SESSION_SEG_BYTES_MAX ? SESSION_SEG_BYTES_MAX : bytes;
 }
 
-struct mem_seg *res_session_grow_send(struct session *session, struct client *client, uint8_t core, enum eta_status *status)
+struct mem_seg *res_session_grow_send(struct session *session, struct client *client, uint8_t core,
+		enum eta_status *status)
 {
-	struct mem_plan plan = {.kind = ETA_SEG_AL, .core = core, .bytes = session_next_bytes(session, ETA_SEG_AL)};
+	struct mem_plan plan = {.kind = ETA_SEG_AL,
+			.core = core,
+			.bytes = session_next_bytes(session, ETA_SEG_AL)};
 
 	return session_seg(session, client, &plan, status);
 }
 
-struct mem_seg *res_session_grow_dtis(struct session *session, struct client *client, uint8_t core, enum eta_status *status)
+struct mem_seg *res_session_grow_dtis(struct session *session, struct client *client, uint8_t core,
+		enum eta_status *status)
 {
 	uint32_t max = (uint32_t)session->ka->conf.dtis_per_session_max;
-	uint32_t n = max - session->dtis_n < MEM_DTIS_LATER ? max - session->dtis_n : MEM_DTIS_LATER;
-	struct mem_plan plan = {.core = core, .dti_first = session->dtis_n, .dti_n = n, .bytes = (uint64_t)session->ka->conf.segment_kib << 10};
+	uint32_t n = max - session->dtis_n < MEM_DTIS_LATER ? max - session->dtis_n
+							    : MEM_DTIS_LATER;
+	struct mem_plan plan = {.core = core,
+			.dti_first = session->dtis_n,
+			.dti_n = n,
+			.bytes = (uint64_t)session->ka->conf.segment_kib << 10};
 	struct mem_seg *al;
 
 	*status = ETA_STATUS_QUOTA;
@@ -194,19 +214,25 @@ struct mem_seg *res_session_grow_dtis(struct session *session, struct client *cl
 
 void res_session_want_receive(struct session *session, uint8_t core)
 {
-	struct mem_plan plan = {.kind = ETA_SEG_EN, .core = core, .bytes = session_next_bytes(session, ETA_SEG_EN)};
-	struct eta_ctl_notify_seg notify = {.hdr = {.type = ETA_CTL_NOTIFY_SEG}, .session = session->number};
+	struct mem_plan plan = {.kind = ETA_SEG_EN,
+			.core = core,
+			.bytes = session_next_bytes(session, ETA_SEG_EN)};
+	struct eta_ctl_notify_seg notify = {
+			.hdr = {.type = ETA_CTL_NOTIFY_SEG}, .session = session->number};
 	enum eta_status status;
 	struct mem_seg *seg;
 
-	if (session->is_growing || (session->state != SESSION_LIVE && session->state != SESSION_ORPHAN))
+	if (session->is_growing ||
+			(session->state != SESSION_LIVE && session->state != SESSION_ORPHAN))
 		return;
 	session->ka->stats.seg_wants++;
 	seg = session_seg(session, NULL, &plan, &status);
 	if (!seg) {
 		if (!session->was_refused)
-			log_warn("session number=%u pid=%d receive memory refused bytes=%llu reason=\"%s\"", session->number, session->pid,
-					(unsigned long long)session->bytes, eta_status_text(status));
+			log_warn("session number=%u pid=%d receive memory refused bytes=%llu reason=\"%s\"",
+					session->number, session->pid,
+					(unsigned long long)session->bytes,
+					eta_status_text(status));
 		session->was_refused = true;
 		return;
 	}
@@ -222,7 +248,8 @@ static struct mem_seg *session_ring_seg(struct session *session, uint8_t kind, u
 	for (uint32_t i = 0; i < session->segs_n; i++) {
 		struct mem_seg *seg = session->seg[i];
 
-		if (seg->geom.kind == kind && seg->geom.core == core && seg->rings_n < seg->rings_max)
+		if (seg->geom.kind == kind && seg->geom.core == core &&
+				seg->rings_n < seg->rings_max)
 			return seg;
 	}
 	return NULL;
@@ -235,16 +262,21 @@ static int session_kick_fd(struct session *session, uint8_t core)
 	return session->kick_fd[core];
 }
 
-enum eta_status res_session_ring_add(struct session *session, struct client *client, uint8_t core, struct eta_ring_geom *geom, int *wake_fd)
+enum eta_status res_session_ring_add(struct session *session, struct client *client, uint8_t core,
+		struct eta_ring_geom *geom, int *wake_fd)
 {
-	struct mem_plan plan = {.core = core, .rings_max = MEM_RINGS_LATER, .no_chunks = true,
-			.bytes = MEM_RINGS_LATER * (MEM_RING_ENTRIES * sizeof(struct eta_ring_slot) + ETA_CACHELINE)};
+	struct mem_plan plan = {.core = core,
+			.rings_max = MEM_RINGS_LATER,
+			.no_chunks = true,
+			.bytes = MEM_RINGS_LATER *
+				 (MEM_RING_ENTRIES * sizeof(struct eta_ring_slot) + ETA_CACHELINE)};
 	struct eta_admin_msg msg = {.op = ETA_ADMIN_RING_ADD, .session = session->number};
 	struct mem_seg *al = session_ring_seg(session, ETA_SEG_AL, core), *en;
 	enum eta_status status = ETA_STATUS_OK;
 	int fds[2];
 
-	if (session->rings_n >= RES_RINGS_MAX || session->rings_n >= (uint32_t)session->ka->conf.rings_per_session_max)
+	if (session->rings_n >= RES_RINGS_MAX ||
+			session->rings_n >= (uint32_t)session->ka->conf.rings_per_session_max)
 		return ETA_STATUS_QUOTA;
 	plan.bytes = (plan.bytes + ETA_PAGE_BYTES - 1) / ETA_PAGE_BYTES * ETA_PAGE_BYTES;
 	if (!al)
@@ -294,7 +326,8 @@ static uint32_t session_count_uid(const struct res *res, uid_t uid)
 	uint32_t n = 0;
 
 	for (uint32_t i = 1; i <= res->sessions_max; i++)
-		n += res->session[i] && res->session[i]->uid == uid && res->session[i]->state != SESSION_DEAD;
+		n += res->session[i] && res->session[i]->uid == uid &&
+		     res->session[i]->state != SESSION_DEAD;
 	return n;
 }
 
@@ -316,7 +349,9 @@ static void session_tell(struct session *session, struct client *client)
 	const struct conf *conf = &session->ka->conf;
 
 	msg.session_add.dtis_max = (uint32_t)conf->dtis_per_session_max;
-	msg.session_add.rcv_bytes_max = conf->session_mib_max >= 4096 ? UINT32_MAX : (uint32_t)conf->session_mib_max << 20;
+	msg.session_add.rcv_bytes_max = conf->session_mib_max >= 4096
+							? UINT32_MAX
+							: (uint32_t)conf->session_mib_max << 20;
 	msg.session_add.inherited_n = session->inherited_n;
 	memcpy(msg.session_add.inherited, session->inherited, sizeof(msg.session_add.inherited));
 	msg.session_add.uid = session->uid;
@@ -331,7 +366,8 @@ static struct session *session_new(struct res *res, struct client *client, enum 
 	struct session *session;
 
 	*status = ETA_STATUS_QUOTA;
-	if (number == 0 || session_count_uid(res, client->uid) >= (uint32_t)res->ka->conf.sessions_per_uid_max)
+	if (number == 0 || session_count_uid(res, client->uid) >=
+					   (uint32_t)res->ka->conf.sessions_per_uid_max)
 		return NULL;
 	*status = ETA_STATUS_NO_MEMORY;
 	session = calloc(1, sizeof(*session));
@@ -349,7 +385,10 @@ static struct session *session_new(struct res *res, struct client *client, enum 
 	if (res->lock_id_last == 0)
 		res->lock_id_last = 1;
 	session->lock_id = res->lock_id_last;
-	session->death = (struct loop_watch){.fd = client->pidfd, .events = EPOLLIN, .on_ready = session_on_death, .arg = session};
+	session->death = (struct loop_watch){.fd = client->pidfd,
+			.events = EPOLLIN,
+			.on_ready = session_on_death,
+			.arg = session};
 	if (loop_add(&res->ka->loop, &session->death) < 0) {
 		free(session);
 		return NULL;
@@ -362,10 +401,12 @@ static struct session *session_new(struct res *res, struct client *client, enum 
 	return session;
 }
 
-struct session *res_session_create(struct res *res, struct client *client, struct eta_ring_geom *geom, int *wake_fd, enum eta_status *status)
+struct session *res_session_create(struct res *res, struct client *client,
+		struct eta_ring_geom *geom, int *wake_fd, enum eta_status *status)
 {
 	uint32_t dtis_max = (uint32_t)res->ka->conf.dtis_per_session_max;
-	struct mem_plan plan = {.dti_n = dtis_max < MEM_DTIS_FIRST ? dtis_max : MEM_DTIS_FIRST, .rings_max = MEM_RINGS_FIRST,
+	struct mem_plan plan = {.dti_n = dtis_max < MEM_DTIS_FIRST ? dtis_max : MEM_DTIS_FIRST,
+			.rings_max = MEM_RINGS_FIRST,
 			.bytes = (uint64_t)res->ka->conf.segment_kib << 10};
 	struct session *session = session_new(res, client, status);
 
@@ -529,7 +570,8 @@ void res_session_end(struct session *session, bool orderly, const char *why)
 		client->session = NULL;
 		client_drop(client);
 	}
-	log_debug("end session=%u pid=%d orderly=%d why=\"%s\"", session->number, session->pid, orderly, why);
+	log_debug("end session=%u pid=%d orderly=%d why=\"%s\"", session->number, session->pid,
+			orderly, why);
 	if (was_attached && session->shares_n > 0)
 		session_orphan(session);
 	else if (was_attached || session->state == SESSION_ORPHAN)

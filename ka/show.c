@@ -31,8 +31,9 @@ struct show {
 	uint32_t core; /* whose connections come next */
 };
 
-static const char *const show_tcp_states[] = {"?", "ESTAB", "SYN-SENT", "SYN-RECV", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "CLOSED",
-		"CLOSE-WAIT", "LAST-ACK", "LISTEN", "CLOSING", "SYN-RECV"};
+static const char *const show_tcp_states[] = {"?", "ESTAB", "SYN-SENT", "SYN-RECV", "FIN-WAIT-1",
+		"FIN-WAIT-2", "TIME-WAIT", "CLOSED", "CLOSE-WAIT", "LAST-ACK", "LISTEN", "CLOSING",
+		"SYN-RECV"};
 
 static const char *const show_session_states[] = {
 		[SESSION_STARTING] = "starting",
@@ -121,7 +122,8 @@ static void show_prefix(char *to, size_t len, const uint8_t b[16], uint8_t prefi
 
 static const char *show_tcp_state(uint8_t state)
 {
-	return show_tcp_states[state < sizeof(show_tcp_states) / sizeof(show_tcp_states[0]) ? state : 0];
+	return show_tcp_states[state < sizeof(show_tcp_states) / sizeof(show_tcp_states[0]) ? state
+											    : 0];
 }
 
 static void show_number(cJSON *to, const char *name, uint64_t v)
@@ -134,15 +136,17 @@ static void show_number(cJSON *to, const char *name, uint64_t v)
 static void show_connection(struct show *show, const struct eta_ctx_row *row)
 {
 	char local[SHOW_ADDR_BYTES], remote[SHOW_ADDR_BYTES];
-	const struct session *session = row->has_dti ? res_session_find(&show->ka->res, row->session) : NULL;
+	const struct session *session =
+			row->has_dti ? res_session_find(&show->ka->res, row->session) : NULL;
 	cJSON *o;
 
 	show_addr(local, sizeof(local), row->laddr, row->lport_be);
 	show_addr(remote, sizeof(remote), row->raddr, row->rport_be);
 	if (!show->is_json) {
-		(void)fprintf(show->out, "%-10s %8u %8u %28s %28s %7d %8u %8u %6u %s\n", show_tcp_state(row->tcp_state),
-				row->rcv_queue_bytes, row->snd_queue_bytes, local, remote, session ? session->pid : 0, row->srtt_us,
-				row->cwnd_bytes, row->retrans_n, row->cc);
+		(void)fprintf(show->out, "%-10s %8u %8u %28s %28s %7d %8u %8u %6u %s\n",
+				show_tcp_state(row->tcp_state), row->rcv_queue_bytes,
+				row->snd_queue_bytes, local, remote, session ? session->pid : 0,
+				row->srtt_us, row->cwnd_bytes, row->retrans_n, row->cc);
 		return;
 	}
 	o = cJSON_CreateObject();
@@ -225,8 +229,9 @@ static void show_connections(struct show *show)
 	if (show->is_json)
 		show->json = cJSON_CreateArray();
 	else
-		(void)fprintf(show->out, "%-10s %8s %8s %28s %28s %7s %8s %8s %6s %s\n", "State", "Recv-Q", "Send-Q", "Local", "Peer",
-				"Pid", "RTT-us", "Cwnd-B", "Retr", "CC");
+		(void)fprintf(show->out, "%-10s %8s %8s %28s %28s %7s %8s %8s %6s %s\n", "State",
+				"Recv-Q", "Send-Q", "Local", "Peer", "Pid", "RTT-us", "Cwnd-B",
+				"Retr", "CC");
 	client_hold(show->client);
 	show_ask_rows(show, 0);
 }
@@ -302,8 +307,9 @@ static void show_port_stats(struct show *show, uint32_t idx, cJSON *list)
 	const struct {
 		const char *name;
 		uint64_t v;
-	} all[] = {{"rx_frames", s->rx_frames}, {"rx_bytes", s->rx_bytes}, {"rx_dropped", s->rx_dropped},
-			{"rx_truncated", s->rx_truncated}, {"tx_frames", s->tx_frames}, {"tx_bytes", s->tx_bytes},
+	} all[] = {{"rx_frames", s->rx_frames}, {"rx_bytes", s->rx_bytes},
+			{"rx_dropped", s->rx_dropped}, {"rx_truncated", s->rx_truncated},
+			{"tx_frames", s->tx_frames}, {"tx_bytes", s->tx_bytes},
 			{"tx_dropped", s->tx_dropped}, {"tx_errors", s->tx_errors}};
 	cJSON *o = show->is_json ? cJSON_CreateObject() : NULL;
 
@@ -343,7 +349,9 @@ static void show_stats(struct show *show)
 /* Chunk pages of a segment that hold nothing. What the application wrote there can only make its own figure wrong. */
 static uint32_t show_free_pages(const struct mem_seg *seg)
 {
-	const struct eta_chunk_meta *meta = (const struct eta_chunk_meta *)(const void *)(seg->base + seg->geom.meta_off);
+	const struct eta_chunk_meta *meta =
+			(const struct eta_chunk_meta *)(const void *)(seg->base +
+								      seg->geom.meta_off);
 	const uint64_t *map = (const uint64_t *)(const void *)(seg->base + seg->geom.map_off);
 	uint32_t free_n = 0;
 
@@ -375,8 +383,9 @@ static void show_session(struct show *show, const struct session *s)
 	for (const struct res_binding *b = s->bindings; b; b = b->next)
 		bound_n++;
 	if (!show->is_json) {
-		(void)fprintf(show->out, "%7u %-8s %8d %6u %6u %8u %6u %6u %12" PRIu64 "\n", s->number, show_session_states[s->state], s->pid,
-				s->uid, s->rings_n, s->dtis_n, bound_n, s->shares_n, s->bytes);
+		(void)fprintf(show->out, "%7u %-8s %8d %6u %6u %8u %6u %6u %12" PRIu64 "\n",
+				s->number, show_session_states[s->state], s->pid, s->uid,
+				s->rings_n, s->dtis_n, bound_n, s->shares_n, s->bytes);
 		return;
 	}
 	o = cJSON_CreateObject();
@@ -401,8 +410,9 @@ static void show_sessions(struct show *show)
 	if (show->is_json)
 		show->json = cJSON_CreateArray();
 	else
-		(void)fprintf(show->out, "%7s %-8s %8s %6s %6s %8s %6s %6s %12s\n", "Session", "State", "Pid", "Uid", "Rings", "Dtis", "Bound",
-				"Shared", "Memory-B");
+		(void)fprintf(show->out, "%7s %-8s %8s %6s %6s %8s %6s %6s %12s\n", "Session",
+				"State", "Pid", "Uid", "Rings", "Dtis", "Bound", "Shared",
+				"Memory-B");
 	for (uint32_t i = 1; i <= res->sessions_max; i++)
 		if (res->session[i])
 			show_session(show, res->session[i]);
@@ -426,8 +436,9 @@ static void show_route(void *arg, const struct eta_admin_msg *msg, const char *i
 	if (!ip_addr_is_any(&a))
 		show_prefix(src, sizeof(src), msg->route.src, UINT8_MAX);
 	if (!show->is_json) {
-		(void)fprintf(show->out, "%-44s %-40s %-16s %-9s %8u %6u %s\n", dst, gw, ifname, msg->route.is_elsewhere ? "kernel" : "eta",
-				msg->route.metric, msg->route.mtu, src);
+		(void)fprintf(show->out, "%-44s %-40s %-16s %-9s %8u %6u %s\n", dst, gw, ifname,
+				msg->route.is_elsewhere ? "kernel" : "eta", msg->route.metric,
+				msg->route.mtu, src);
 		return;
 	}
 	o = cJSON_CreateObject();
@@ -446,7 +457,8 @@ static void show_routes(struct show *show)
 	if (show->is_json)
 		show->json = cJSON_CreateArray();
 	else
-		(void)fprintf(show->out, "%-44s %-40s %-16s %-9s %8s %6s %s\n", "Destination", "Via", "Dev", "Carrier", "Metric", "Mtu", "Source");
+		(void)fprintf(show->out, "%-44s %-40s %-16s %-9s %8s %6s %s\n", "Destination",
+				"Via", "Dev", "Carrier", "Metric", "Mtu", "Source");
 	netlink_each_route(&show->ka->netlink, show_route, show);
 	show_end(show);
 }

@@ -31,8 +31,8 @@ struct sockdiag_watch {
 	uint32_t seen; /* reconciling: found alive */
 };
 
-static const int sockdiag_groups[] = {
-		SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET_UDP_DESTROY, SKNLGRP_INET6_TCP_DESTROY, SKNLGRP_INET6_UDP_DESTROY};
+static const int sockdiag_groups[] = {SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET_UDP_DESTROY,
+		SKNLGRP_INET6_TCP_DESTROY, SKNLGRP_INET6_UDP_DESTROY};
 
 static struct sockdiag_watch **sockdiag_find(struct sockdiag *sd, uint64_t cookie)
 {
@@ -49,7 +49,9 @@ static int sockdiag_join(struct sockdiag *sd, bool join)
 	int opt = join ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP;
 
 	for (size_t i = 0; i < sizeof(sockdiag_groups) / sizeof(sockdiag_groups[0]); i++)
-		if (setsockopt(sd->watch.fd, SOL_NETLINK, opt, &sockdiag_groups[i], sizeof(int)) < 0 && join)
+		if (setsockopt(sd->watch.fd, SOL_NETLINK, opt, &sockdiag_groups[i], sizeof(int)) <
+						0 &&
+				join)
 			return -errno;
 	sd->is_joined = join;
 	return 0;
@@ -115,7 +117,8 @@ static void sockdiag_on_destroyed(struct sockdiag *sd, uint64_t cookie)
 }
 
 /* Calls @fn for each inet_diag_msg in @len bytes. Return: 1 = end of a dump was there; 0; -errno from the kernel. */
-static int sockdiag_parse(const void *buf, ssize_t len, void (*fn)(void *arg, const struct inet_diag_msg *msg), void *arg)
+static int sockdiag_parse(const void *buf, ssize_t len,
+		void (*fn)(void *arg, const struct inet_diag_msg *msg), void *arg)
 {
 	const struct nlmsghdr *nlh = buf;
 
@@ -125,7 +128,8 @@ static int sockdiag_parse(const void *buf, ssize_t len, void (*fn)(void *arg, co
 		if (nlh->nlmsg_type == NLMSG_ERROR) {
 			const struct nlmsgerr *e = NLMSG_DATA(nlh);
 
-			return nlh->nlmsg_len >= NLMSG_LENGTH(sizeof(*e)) && e->error ? e->error : 1;
+			return nlh->nlmsg_len >= NLMSG_LENGTH(sizeof(*e)) && e->error ? e->error
+										      : 1;
 		}
 		if (nlh->nlmsg_len >= NLMSG_LENGTH(sizeof(struct inet_diag_msg)))
 			fn(arg, NLMSG_DATA(nlh));
@@ -165,17 +169,23 @@ int sockdiag_init(struct sockdiag *sd, struct loop *loop, const struct sockdiag_
 	const int rcvbuf = SOCKDIAG_RCVBUF_BYTES;
 	int rc;
 
-	*sd = (struct sockdiag){.loop = loop, .ops = ops, .arg = arg, .buckets_n = SOCKDIAG_BUCKETS, .watch.fd = -1};
+	*sd = (struct sockdiag){.loop = loop,
+			.ops = ops,
+			.arg = arg,
+			.buckets_n = SOCKDIAG_BUCKETS,
+			.watch.fd = -1};
 	sd->bucket = calloc(sd->buckets_n, sizeof(struct sockdiag_watch *));
 	if (!sd->bucket)
 		return -ENOMEM;
-	sd->watch = (struct loop_watch){.events = EPOLLIN, .on_ready = sockdiag_on_ready, .arg = sd};
+	sd->watch = (struct loop_watch){
+			.events = EPOLLIN, .on_ready = sockdiag_on_ready, .arg = sd};
 	sd->watch.fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	rc = sd->watch.fd < 0 ? -errno : 0;
 	if (rc == 0) {
 		(void)setsockopt(sd->watch.fd, SOL_SOCKET, SO_RCVBUFFORCE, &rcvbuf, sizeof(rcvbuf));
 		/* Without a port id of its own a socket counts as the sender, the kernel, and is told nothing. */
-		rc = bind(sd->watch.fd, (const struct sockaddr *)&any, sizeof(any)) < 0 ? -errno : 0;
+		rc = bind(sd->watch.fd, (const struct sockaddr *)&any, sizeof(any)) < 0 ? -errno
+											: 0;
 	}
 	if (rc == 0)
 		rc = loop_add(loop, &sd->watch);
@@ -205,13 +215,18 @@ void sockdiag_fini(struct sockdiag *sd)
 }
 
 /* One dump of all sockets of a family and protocol, synchronous. */
-static int sockdiag_dump(int fd, uint8_t family, uint8_t protocol, void (*fn)(void *arg, const struct inet_diag_msg *msg), void *arg)
+static int sockdiag_dump(int fd, uint8_t family, uint8_t protocol,
+		void (*fn)(void *arg, const struct inet_diag_msg *msg), void *arg)
 {
 	struct {
 		struct nlmsghdr nlh;
 		struct inet_diag_req_v2 req;
-	} ask = {.nlh = {.nlmsg_len = sizeof(ask), .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
-			.req = {.sdiag_family = family, .sdiag_protocol = protocol, .idiag_states = ~0u}};
+	} ask = {.nlh = {.nlmsg_len = sizeof(ask),
+				 .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+				 .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+			.req = {.sdiag_family = family,
+					.sdiag_protocol = protocol,
+					.idiag_states = ~0u}};
 	char buf[SOCKDIAG_BYTES] __attribute__((aligned(8)));
 	int rc = 0;
 
@@ -228,7 +243,8 @@ static int sockdiag_dump(int fd, uint8_t family, uint8_t protocol, void (*fn)(vo
 	return rc < 0 && rc != -ENOENT && rc != -EOPNOTSUPP ? rc : 0;
 }
 
-static int sockdiag_dump_all(bool udp, void (*fn)(void *arg, const struct inet_diag_msg *msg), void *arg)
+static int sockdiag_dump_all(
+		bool udp, void (*fn)(void *arg, const struct inet_diag_msg *msg), void *arg)
 {
 	static const uint8_t families[] = {AF_INET, AF_INET6};
 	const struct timeval limit = {.tv_sec = 2};
@@ -289,7 +305,8 @@ bool sockdiag_pid_holds(int pid, int pidfd, uint64_t cookie)
 	(void)snprintf(path, sizeof(path), "/proc/%d/fd", pid);
 	dir = opendir(path);
 	while (dir && !is_held && (entry = readdir(dir)) != NULL) {
-		int fd = (int)syscall(SYS_pidfd_getfd, pidfd, (int)strtol(entry->d_name, NULL, 10), 0);
+		int fd = (int)syscall(
+				SYS_pidfd_getfd, pidfd, (int)strtol(entry->d_name, NULL, 10), 0);
 		uint64_t has = 0;
 		socklen_t len = sizeof(has);
 

@@ -38,7 +38,8 @@ struct sockdiag {
 	uint64_t gone_n, lost_n; /* notices that mattered; ENOBUFS */
 };
 
-int sockdiag_init(struct sockdiag *sd, struct loop *loop, const struct sockdiag_ops *ops, void *arg);
+int sockdiag_init(
+		struct sockdiag *sd, struct loop *loop, const struct sockdiag_ops *ops, void *arg);
 void sockdiag_fini(struct sockdiag *sd);
 /* Counted: as many unwatch as watch. 0; -errno. When it returns, the watch is on. */
 int sockdiag_watch(struct sockdiag *sd, uint64_t cookie);

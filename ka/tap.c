@@ -45,7 +45,8 @@ tap_fail(int rc, char *err, size_t err_len, const char *format, ...)
 }
 
 /* One value into /proc/sys/net/<family>/conf/<tap>/<key>. These belong to the device and go with it. */
-static void tap_sysctl(const struct tap *tap, const char *family, const char *key, const char *value)
+static void tap_sysctl(
+		const struct tap *tap, const char *family, const char *key, const char *value)
 {
 	char path[128];
 	int fd;
@@ -87,7 +88,8 @@ static int tap_netlink(char *buf)
 	if (!sock)
 		return -1;
 	nlh->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
-	if (mnl_socket_bind(sock, 0, MNL_SOCKET_AUTOPID) == 0 && mnl_socket_sendto(sock, nlh, nlh->nlmsg_len) > 0)
+	if (mnl_socket_bind(sock, 0, MNL_SOCKET_AUTOPID) == 0 &&
+			mnl_socket_sendto(sock, nlh, nlh->nlmsg_len) > 0)
 		n = mnl_socket_recvfrom(sock, buf, TAP_MSG_BYTES);
 	if (n > 0)
 		rc = mnl_cb_run(buf, (size_t)n, 0, 0, NULL, NULL) < 0 ? -1 : 0;
@@ -139,17 +141,20 @@ static int tap_configure(struct tap *tap, const struct tap_conf *conf, char *err
 	int rc = 0;
 
 	if (sock < 0)
-		return tap_fail(-errno, err, err_len, "TAP %s: socket: %s", tap->name, strerror(errno));
+		return tap_fail(-errno, err, err_len, "TAP %s: socket: %s", tap->name,
+				strerror(errno));
 	memset(&ifr, 0, sizeof(ifr));
 	memcpy(ifr.ifr_name, tap->name, IFNAMSIZ);
 	ifr.ifr_hwaddr.sa_family = ARPHRD_ETHER;
 	memcpy(ifr.ifr_hwaddr.sa_data, conf->mac, 6);
 	if (ioctl(sock, SIOCSIFHWADDR, &ifr) < 0)
-		rc = tap_fail(-errno, err, err_len, "TAP %s: set MAC: %s", tap->name, strerror(errno));
+		rc = tap_fail(-errno, err, err_len, "TAP %s: set MAC: %s", tap->name,
+				strerror(errno));
 	memset(&ifr.ifr_ifru, 0, sizeof(ifr.ifr_ifru));
 	ifr.ifr_mtu = conf->mtu;
 	if (rc == 0 && ioctl(sock, SIOCSIFMTU, &ifr) < 0)
-		rc = tap_fail(-errno, err, err_len, "TAP %s: set MTU %u: %s", tap->name, conf->mtu, strerror(errno));
+		rc = tap_fail(-errno, err, err_len, "TAP %s: set MTU %u: %s", tap->name, conf->mtu,
+				strerror(errno));
 	tap_sysctls(tap);
 	if (rc == 0 && tap->is_reinject && tap_give_address(tap) < 0)
 		rc = tap_fail(-EIO, err, err_len, "TAP %s: cannot give it an address", tap->name);
@@ -157,7 +162,8 @@ static int tap_configure(struct tap *tap, const struct tap_conf *conf, char *err
 	if (rc == 0 && ioctl(sock, SIOCGIFFLAGS, &ifr) == 0) {
 		ifr.ifr_flags |= IFF_UP | IFF_RUNNING;
 		if (ioctl(sock, SIOCSIFFLAGS, &ifr) < 0)
-			rc = tap_fail(-errno, err, err_len, "TAP %s: set up: %s", tap->name, strerror(errno));
+			rc = tap_fail(-errno, err, err_len, "TAP %s: set up: %s", tap->name,
+					strerror(errno));
 	}
 	(void)close(sock);
 	return rc;
@@ -166,8 +172,11 @@ static int tap_configure(struct tap *tap, const struct tap_conf *conf, char *err
 int tap_open(struct tap *tap, const struct tap_conf *conf, char *err, size_t err_len)
 {
 	const int hdr_bytes = sizeof(struct virtio_net_hdr);
-	unsigned long offload = (conf->offload_cksum ? TUN_F_CSUM : 0) |
-			(conf->offload_cksum && conf->offload_tso ? TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN : 0);
+	unsigned long offload =
+			(conf->offload_cksum ? TUN_F_CSUM : 0) |
+			(conf->offload_cksum && conf->offload_tso
+							? TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN
+							: 0);
 	struct ifreq ifr;
 	int rc;
 
@@ -175,13 +184,16 @@ int tap_open(struct tap *tap, const struct tap_conf *conf, char *err, size_t err
 	tap->is_reinject = conf->is_reinject;
 	tap->fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (tap->fd < 0)
-		return tap_fail(-errno, err, err_len, "open /dev/net/tun: %s (is the tun driver there, are we root?)", strerror(errno));
+		return tap_fail(-errno, err, err_len,
+				"open /dev/net/tun: %s (is the tun driver there, are we root?)",
+				strerror(errno));
 	memset(&ifr, 0, sizeof(ifr));
 	(void)snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", conf->name);
 	ifr.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
 	if (ioctl(tap->fd, TUNSETIFF, &ifr) < 0) {
 		rc = -errno;
-		(void)tap_fail(rc, err, err_len, rc == -EBUSY || rc == -EEXIST || rc == -EINVAL
+		(void)tap_fail(rc, err, err_len,
+				rc == -EBUSY || rc == -EEXIST || rc == -EINVAL
 						? "TAP %s: %s (does an interface of that name exist?)"
 						: "TAP %s: %s (needs CAP_NET_ADMIN)",
 				conf->name, strerror(-rc));
@@ -191,8 +203,10 @@ int tap_open(struct tap *tap, const struct tap_conf *conf, char *err, size_t err
 	tap->name[IFNAMSIZ - 1] = '\0';
 	if (tap_limit_gso(tap->name) < 0)
 		offload &= TUN_F_CSUM;
-	if (ioctl(tap->fd, TUNSETVNETHDRSZ, &hdr_bytes) < 0 || ioctl(tap->fd, TUNSETOFFLOAD, offload) < 0) {
-		rc = tap_fail(-errno, err, err_len, "TAP %s: offloads: %s", tap->name, strerror(errno));
+	if (ioctl(tap->fd, TUNSETVNETHDRSZ, &hdr_bytes) < 0 ||
+			ioctl(tap->fd, TUNSETOFFLOAD, offload) < 0) {
+		rc = tap_fail(-errno, err, err_len, "TAP %s: offloads: %s", tap->name,
+				strerror(errno));
 		goto fail;
 	}
 	rc = tap_configure(tap, conf, err, err_len);
@@ -222,7 +236,8 @@ int tap_write(struct tap *tap, struct rte_mbuf *m)
 	vnet_from_rx(m, &hdr);
 	iov[0] = (struct iovec){.iov_base = &hdr, .iov_len = sizeof(hdr)};
 	while (seg && n <= TAP_SEGS_MAX) {
-		iov[n++] = (struct iovec){.iov_base = rte_pktmbuf_mtod(seg, void *), .iov_len = seg->data_len};
+		iov[n++] = (struct iovec){.iov_base = rte_pktmbuf_mtod(seg, void *),
+				.iov_len = seg->data_len};
 		seg = seg->next;
 	}
 	if (seg || writev(tap->fd, iov, n) < 0) {
@@ -244,7 +259,8 @@ struct rte_mbuf *tap_read(struct tap *tap, struct rte_mempool *pool, uint32_t po
 		errno = ENOBUFS;
 		return NULL;
 	}
-	iov[1] = (struct iovec){.iov_base = rte_pktmbuf_mtod(m, void *), .iov_len = rte_pktmbuf_tailroom(m)};
+	iov[1] = (struct iovec){.iov_base = rte_pktmbuf_mtod(m, void *),
+			.iov_len = rte_pktmbuf_tailroom(m)};
 	n = readv(tap->fd, iov, 2);
 	if (n <= (ssize_t)sizeof(hdr)) {
 		int saved = n < 0 ? errno : EINVAL;

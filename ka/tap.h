@@ -23,7 +23,7 @@ struct tap {
 	char name[IFNAMSIZ];
 	int ifindex;
 	bool is_reinject;
-	uint64_t tx_frames, rx_frames;  /* tx: to the kernel */
+	uint64_t tx_frames, rx_frames; /* tx: to the kernel */
 	uint64_t tx_errors, rx_errors;
 };
 

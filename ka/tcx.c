@@ -62,8 +62,11 @@ struct tcx_asm {
 static void tcx_op(struct tcx_asm *a, int code, int dst, int src, int off, int32_t imm)
 {
 	if (a->n < TCX_INSNS_MAX)
-		a->insn[a->n] = (struct bpf_insn){.code = (uint8_t)code, .dst_reg = (uint8_t)(dst & 15), .src_reg = (uint8_t)(src & 15),
-				.off = (int16_t)off, .imm = imm};
+		a->insn[a->n] = (struct bpf_insn){.code = (uint8_t)code,
+				.dst_reg = (uint8_t)(dst & 15),
+				.src_reg = (uint8_t)(src & 15),
+				.off = (int16_t)off,
+				.imm = imm};
 	a->n++;
 }
 
@@ -221,7 +224,8 @@ static void tcx_emit_v6(struct tcx_asm *a)
 }
 
 /* Ports, then the three tables. */
-static void tcx_emit_tcp(struct tcx_asm *a, const struct tcx *tcx, uint16_t port_lo, uint16_t port_hi)
+static void tcx_emit_tcp(
+		struct tcx_asm *a, const struct tcx *tcx, uint16_t port_lo, uint16_t port_hi)
 {
 	tcx_label(a, L_TCP);
 	tcx_load_bytes(a, 4);
@@ -254,7 +258,8 @@ static void tcx_emit_tcp(struct tcx_asm *a, const struct tcx *tcx, uint16_t port
 	EXIT();
 }
 
-static int tcx_assemble(struct tcx_asm *a, const struct tcx *tcx, enum tcx_mode mode, uint16_t port_lo, uint16_t port_hi)
+static int tcx_assemble(struct tcx_asm *a, const struct tcx *tcx, enum tcx_mode mode,
+		uint16_t port_lo, uint16_t port_hi)
 {
 	memset(a, 0, sizeof(*a));
 	switch (mode) {
@@ -306,17 +311,25 @@ static int tcx_prog(const struct tcx_asm *a)
 	return tcx_bpf(BPF_PROG_LOAD, &attr);
 }
 
-int tcx_load(struct tcx *tcx, enum tcx_mode mode, uint16_t port_lo, uint16_t port_hi, char *err, size_t err_len)
+int tcx_load(struct tcx *tcx, enum tcx_mode mode, uint16_t port_lo, uint16_t port_hi, char *err,
+		size_t err_len)
 {
 	struct tcx_asm a;
 	int rc;
 
-	*tcx = (struct tcx){.listen_fd = -1, .local_fd = -1, .tuple_fd = -1, .prog_fd = -1, .link_fd = -1};
+	*tcx = (struct tcx){.listen_fd = -1,
+			.local_fd = -1,
+			.tuple_fd = -1,
+			.prog_fd = -1,
+			.link_fd = -1};
 	if (mode == TCX_OWNED) {
 		tcx->listen_fd = tcx_map(sizeof(struct tcx_listen_key), TCX_LISTEN_MAX);
 		tcx->local_fd = tcx_map(sizeof(struct ip_addr), TCX_LOCAL_MAX);
 		tcx->tuple_fd = tcx_map(sizeof(struct ip_tuple), TCX_TUPLE_MAX);
-		rc = tcx->listen_fd < 0 ? tcx->listen_fd : tcx->local_fd < 0 ? tcx->local_fd : tcx->tuple_fd < 0 ? tcx->tuple_fd : 0;
+		rc = tcx->listen_fd < 0  ? tcx->listen_fd
+		     : tcx->local_fd < 0 ? tcx->local_fd
+		     : tcx->tuple_fd < 0 ? tcx->tuple_fd
+					 : 0;
 		if (rc < 0)
 			goto fail;
 	}
@@ -350,7 +363,8 @@ int tcx_attach(struct tcx *tcx, int ifindex)
 
 void tcx_close(struct tcx *tcx)
 {
-	int *fds[] = {&tcx->link_fd, &tcx->prog_fd, &tcx->listen_fd, &tcx->local_fd, &tcx->tuple_fd};
+	int *fds[] = {&tcx->link_fd, &tcx->prog_fd, &tcx->listen_fd, &tcx->local_fd,
+			&tcx->tuple_fd};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
 		if (*fds[i] >= 0)

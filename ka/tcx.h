@@ -54,7 +54,8 @@ struct tcx {
  *
  * Return: 0; -errno with one line in @err.
  */
-int tcx_load(struct tcx *tcx, enum tcx_mode mode, uint16_t port_lo, uint16_t port_hi, char *err, size_t err_len);
+int tcx_load(struct tcx *tcx, enum tcx_mode mode, uint16_t port_lo, uint16_t port_hi, char *err,
+		size_t err_len);
 /* 0; -errno (-EINVAL on kernels before 6.6). */
 int tcx_attach(struct tcx *tcx, int ifindex);
 void tcx_close(struct tcx *tcx);

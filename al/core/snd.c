@@ -13,7 +13,7 @@
 
 #include "al/core/al.h"
 
-#define SKEWS 32u /* of a cache line each: less than half of the smallest chunk */
+#define SKEWS 32u          /* of a cache line each: less than half of the smallest chunk */
 #define MEDIUM_ABOVE 4096u /* bytes to write now ... */
 #define LARGE_ABOVE 16384u
 #define MEDIUM_QUEUED 8192u /* ... or not acknowledged yet */
@@ -93,7 +93,8 @@ static uint32_t order_for(const struct al_conn *conn, size_t left)
  */
 static uint32_t chain_skew(const struct al_conn *conn, uint32_t order)
 {
-	return order == ETA_CHUNK_ORDER_SMALL ? (conn->dti_idx + SKEWS / 2) % SKEWS * ETA_CACHELINE : 0;
+	return order == ETA_CHUNK_ORDER_SMALL ? (conn->dti_idx + SKEWS / 2) % SKEWS * ETA_CACHELINE
+					      : 0;
 }
 
 /* Make a chunk for the bytes from snd_tail on. Return 0; -EAGAIN no memory now. */

@@ -31,14 +31,14 @@ static inline bool al_cancel_begin(int fd, int *type)
 	return pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, type) == 0;
 }
 
-#define AL_CANCEL_POINT(fd, call)                                                                  \
-	__extension__({                                                                            \
-		int al_cancel_type;                                                                \
-		bool al_cancel_on = al_cancel_begin(fd, &al_cancel_type);                          \
-		long al_cancel_ret = (call);                                                       \
-		if (al_cancel_on)                                                                  \
-			pthread_setcanceltype(al_cancel_type, &al_cancel_type);                    \
-		al_errno(al_cancel_ret);                                                           \
+#define AL_CANCEL_POINT(fd, call)                                               \
+	__extension__({                                                         \
+		int al_cancel_type;                                             \
+		bool al_cancel_on = al_cancel_begin(fd, &al_cancel_type);       \
+		long al_cancel_ret = (call);                                    \
+		if (al_cancel_on)                                               \
+			pthread_setcanceltype(al_cancel_type, &al_cancel_type); \
+		al_errno(al_cancel_ret);                                        \
 	})
 
 #endif

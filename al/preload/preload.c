@@ -124,17 +124,17 @@ static int preload_fcntl(int fd, int cmd, long arg)
 }
 
 /* libc has three names for it; programs built for large files call the second. */
-#define FCNTL(name)                                                                                \
-	AL_EXPORT int name(int fd, int cmd, ...);                                                  \
-	AL_EXPORT int name(int fd, int cmd, ...)                                                   \
-	{                                                                                          \
-		va_list args;                                                                      \
-		long arg;                                                                          \
-                                                                                                   \
-		va_start(args, cmd);                                                               \
-		arg = va_arg(args, long);                                                          \
-		va_end(args);                                                                      \
-		return preload_fcntl(fd, cmd, arg);                                                \
+#define FCNTL(name)                                 \
+	AL_EXPORT int name(int fd, int cmd, ...);   \
+	AL_EXPORT int name(int fd, int cmd, ...)    \
+	{                                           \
+		va_list args;                       \
+		long arg;                           \
+                                                    \
+		va_start(args, cmd);                \
+		arg = va_arg(args, long);           \
+		va_end(args);                       \
+		return preload_fcntl(fd, cmd, arg); \
 	}
 
 FCNTL(fcntl)
@@ -229,7 +229,8 @@ AL_EXPORT ssize_t sendfile64(int out, int in, off64_t *off, size_t n)
 AL_EXPORT ssize_t splice(
 		int in, off64_t *in_off, int out, off64_t *out_off, size_t n, unsigned int flags)
 {
-	return AL_CANCEL_POINT(in, al_sys_splice(in, (int64_t *)in_off, out, (int64_t *)out_off, n, flags));
+	return AL_CANCEL_POINT(in,
+			al_sys_splice(in, (int64_t *)in_off, out, (int64_t *)out_off, n, flags));
 }
 
 /* ---- process ---- */
@@ -322,11 +323,11 @@ AL_EXPORT long syscall(long number, ...)
 	case SYS_io_uring_setup: return al_errno(-ENOSYS);
 	case SYS_close: return al_errno(al_sys_close((int)a[0]));
 	case SYS_close_range:
-		return al_errno(al_sys_close_range((unsigned int)a[0], (unsigned int)a[1],
-				(unsigned int)a[2]));
+		return al_errno(al_sys_close_range(
+				(unsigned int)a[0], (unsigned int)a[1], (unsigned int)a[2]));
 	case SYS_accept4:
-		return al_errno(al_sys_accept4((int)a[0], (struct sockaddr *)a[1], (socklen_t *)a[2],
-				(int)a[3]));
+		return al_errno(al_sys_accept4(
+				(int)a[0], (struct sockaddr *)a[1], (socklen_t *)a[2], (int)a[3]));
 	case SYS_read: return al_errno(al_sys_read((int)a[0], (void *)a[1], (size_t)a[2]));
 	case SYS_write: return al_errno(al_sys_write((int)a[0], (void *)a[1], (size_t)a[2]));
 	default: return al_errno(kern_call6(number, a[0], a[1], a[2], a[3], a[4], a[5]));

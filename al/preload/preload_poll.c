@@ -37,8 +37,7 @@ AL_EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 	return (int)AL_CANCEL_POINT(-1, al_sys_ppoll(fds, n, ms_ns(timeout_ms), NULL));
 }
 
-AL_EXPORT int ppoll(
-		struct pollfd *fds, nfds_t n, const struct timespec *ts, const sigset_t *mask)
+AL_EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *ts, const sigset_t *mask)
 {
 	int64_t ns = timespec_ns(ts);
 
@@ -154,11 +153,11 @@ AL_EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *t
 
 /* ---- libc's other names of the same functions ---- */
 
-#define ALIAS(name, ret, args, call)                                                               \
-	AL_EXPORT ret name args;                                                                   \
-	AL_EXPORT ret name args                                                                    \
-	{                                                                                          \
-		return call;                                                                       \
+#define ALIAS(name, ret, args, call) \
+	AL_EXPORT ret name args;     \
+	AL_EXPORT ret name args      \
+	{                            \
+		return call;         \
 	}
 
 ALIAS(__read, ssize_t, (int fd, void *buf, size_t n), read(fd, buf, n))

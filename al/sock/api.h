@@ -38,7 +38,8 @@ ssize_t al_sys_read(int fd, void *buf, size_t n);
 ssize_t al_sys_write(int fd, const void *buf, size_t n);
 ssize_t al_sys_readv(int fd, const struct iovec *iov, int iov_n);
 ssize_t al_sys_writev(int fd, const struct iovec *iov, int iov_n);
-ssize_t al_sys_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr, socklen_t *len);
+ssize_t al_sys_recvfrom(
+		int fd, void *buf, size_t n, int flags, struct sockaddr *addr, socklen_t *len);
 ssize_t al_sys_sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *addr,
 		socklen_t len);
 ssize_t al_sys_recvmsg(int fd, struct msghdr *msg, int flags);

@@ -73,7 +73,8 @@ static ssize_t splice_out(struct al_sock *sock, int out, size_t n, unsigned int 
 		kern_ppoll(&pfd, 1, NULL, NULL);
 	else if (!kern_poll_now(out, POLLOUT))
 		return -EAGAIN;
-	got = al_sock_recv(sock, &iov, 1, MSG_PEEK | (flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0));
+	got = al_sock_recv(
+			sock, &iov, 1, MSG_PEEK | (flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0));
 	if (got <= 0)
 		return got;
 	/* A pipe that is ready takes at least one page without blocking. */

@@ -9,23 +9,23 @@
 
 #include <stdint.h>
 
-#define AL_COUNT_TABLE(X)                                                                          \
-	X(SOCKETS, "sockets made")                                                                 \
-	X(LISTEN_ETA, "listeners on ETA")                                                          \
-	X(CONNECT_ETA, "connects on ETA")                                                          \
-	X(ACCEPT_ETA, "accepted on ETA")                                                           \
-	X(ACCEPT_KERNEL, "accepted by the kernel on a listener of ETA")                            \
-	X(FALLBACK_NO_ETAD, "to kernel: no etad")                                                  \
-	X(FALLBACK_POLICY, "to kernel: --only or --not")                                           \
-	X(FALLBACK_LISTEN, "to kernel: listen not carried")                                        \
-	X(FALLBACK_CONNECT, "to kernel: connect not carried")                                      \
-	X(FALLBACK_QUOTA, "to kernel: out of DTIs or memory")                                      \
-	X(FALLBACK_OPTION, "to kernel: socket option")                                             \
-	X(FALLBACK_FLAG, "to kernel: flag of send or recv")                                        \
-	X(REFUSED_FLAG, "refused: flag ETA does not do")                                           \
-	X(REFUSED_OPTION, "refused: option ETA does not do")                                       \
-	X(RIGHTS, "descriptors passed by SCM_RIGHTS, not carried over")                            \
-	X(FORK_RAW, "forks behind our back: sockets of the child are the kernel's")                \
+#define AL_COUNT_TABLE(X)                                                           \
+	X(SOCKETS, "sockets made")                                                  \
+	X(LISTEN_ETA, "listeners on ETA")                                           \
+	X(CONNECT_ETA, "connects on ETA")                                           \
+	X(ACCEPT_ETA, "accepted on ETA")                                            \
+	X(ACCEPT_KERNEL, "accepted by the kernel on a listener of ETA")             \
+	X(FALLBACK_NO_ETAD, "to kernel: no etad")                                   \
+	X(FALLBACK_POLICY, "to kernel: --only or --not")                            \
+	X(FALLBACK_LISTEN, "to kernel: listen not carried")                         \
+	X(FALLBACK_CONNECT, "to kernel: connect not carried")                       \
+	X(FALLBACK_QUOTA, "to kernel: out of DTIs or memory")                       \
+	X(FALLBACK_OPTION, "to kernel: socket option")                              \
+	X(FALLBACK_FLAG, "to kernel: flag of send or recv")                         \
+	X(REFUSED_FLAG, "refused: flag ETA does not do")                            \
+	X(REFUSED_OPTION, "refused: option ETA does not do")                        \
+	X(RIGHTS, "descriptors passed by SCM_RIGHTS, not carried over")             \
+	X(FORK_RAW, "forks behind our back: sockets of the child are the kernel's") \
 	X(SLEEPS, "sleeps")
 
 enum al_count {

@@ -20,7 +20,7 @@
 #include "al/sock/sock.h"
 #include "al/sock/sock_wait.h"
 
-#define EXCLUSIVE_ALLOWED                                                                          \
+#define EXCLUSIVE_ALLOWED \
 	(EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE)
 
 /* ---- sets ---- */
@@ -35,7 +35,8 @@ int al_sys_epoll_create1(int flags)
 	al_enter();
 	set = al_pool_get(&al_sockets.sets, (sizeof(*set) + 63) / 64 * 64);
 	if (set) {
-		memset((uint8_t *)set + sizeof(set->file.refs), 0, sizeof(*set) - sizeof(set->file.refs));
+		memset((uint8_t *)set + sizeof(set->file.refs), 0,
+				sizeof(*set) - sizeof(set->file.refs));
 		set->file.kind = AL_FILE_EPOLL;
 		set->fd = fd;
 		set->kick_fd = -1;
@@ -435,7 +436,8 @@ static int ctl_add(struct al_set *set, int epfd, int fd, struct al_file *target,
 		if (ret == 0) {
 			item_link(item);
 			if (item->is_live)
-				al_item_set_ready(item); /* the level now: looked at by the next wait */
+				al_item_set_ready(
+						item); /* the level now: looked at by the next wait */
 		} else {
 			item->set = NULL;
 		}
@@ -503,7 +505,8 @@ static int ctl_file(struct al_set *set, int epfd, int op, int fd, struct al_file
 	if (op != EPOLL_CTL_DEL && !ev)
 		return -EFAULT;
 	if (op == EPOLL_CTL_ADD && (ev->events & EPOLLEXCLUSIVE) &&
-			((ev->events & ~(uint32_t)EXCLUSIVE_ALLOWED) || target->kind == AL_FILE_EPOLL))
+			((ev->events & ~(uint32_t)EXCLUSIVE_ALLOWED) ||
+					target->kind == AL_FILE_EPOLL))
 		return -EINVAL;
 	switch (op) {
 	case EPOLL_CTL_ADD: return ctl_add(set, epfd, fd, target, ev);

@@ -48,14 +48,14 @@ struct al_item {
 	uint64_t data;
 	uint32_t events;
 	int fd;
-	uint32_t gen;       /* raised at each use of this memory */
-	uint8_t kernel;     /* enum al_item_kernel */
-	uint8_t watched;    /* bit per thread of the set that has subscribed */
-	bool is_ready;      /* on the ready list */
-	bool is_pending;    /* on the pending list */
-	bool is_disabled;   /* EPOLLONESHOT has fired */
-	bool is_live;       /* an ETA socket, listener or set: looked at here */
-	void *link;         /* of the pool */
+	uint32_t gen;     /* raised at each use of this memory */
+	uint8_t kernel;   /* enum al_item_kernel */
+	uint8_t watched;  /* bit per thread of the set that has subscribed */
+	bool is_ready;    /* on the ready list */
+	bool is_pending;  /* on the pending list */
+	bool is_disabled; /* EPOLLONESHOT has fired */
+	bool is_live;     /* an ETA socket, listener or set: looked at here */
+	void *link;       /* of the pool */
 };
 
 struct al_set {
@@ -63,7 +63,7 @@ struct al_set {
 	struct al_lock lock;
 	int fd; /* one of its numbers */
 	uint32_t items_n;
-	uint32_t live_n; /* items looked at here: 0 = the kernel's affair */
+	uint32_t live_n;   /* items looked at here: 0 = the kernel's affair */
 	uint32_t kernel_n; /* descriptors ever registered in the kernel: 0 = no need to look there */
 	uint32_t buckets_n;
 	struct al_item **bucket;

@@ -155,8 +155,8 @@ static int batch_take(struct al_set *set, struct batch_entry *batch, int n)
 }
 
 /* Report what is ready and decide where each item goes. With the lock. Return events stored. */
-static int batch_settle(struct al_set *set, const struct batch_entry *batch, int n,
-		struct epoll_event *ev)
+static int batch_settle(
+		struct al_set *set, const struct batch_entry *batch, int n, struct epoll_event *ev)
 {
 	int out = 0;
 	int i;
@@ -167,7 +167,8 @@ static int batch_settle(struct al_set *set, const struct batch_entry *batch, int
 
 		if (item->set != set || item->gen != batch[i].gen || item->is_disabled)
 			continue;
-		wanted = batch[i].ready & (item->events | EPOLLERR | EPOLLHUP) & ~(uint32_t)EV_FLAGS;
+		wanted = batch[i].ready & (item->events | EPOLLERR | EPOLLHUP) &
+			 ~(uint32_t)EV_FLAGS;
 		if (!wanted)
 			continue;
 		ev[out].events = wanted;

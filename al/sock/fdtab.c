@@ -66,9 +66,8 @@ struct al_file *al_fdtab_take(struct al_fdtab *tab, int fd)
 {
 	if (!al_fdtab_peek(tab, fd))
 		return NULL;
-	return __atomic_exchange_n(
-			&tab->leaf[(uint32_t)fd / FDTAB_LEAF][(uint32_t)fd % FDTAB_LEAF], NULL,
-			__ATOMIC_ACQ_REL);
+	return __atomic_exchange_n(&tab->leaf[(uint32_t)fd / FDTAB_LEAF][(uint32_t)fd % FDTAB_LEAF],
+			NULL, __ATOMIC_ACQ_REL);
 }
 
 int al_fdtab_next(const struct al_fdtab *tab, int fd, const struct al_file *file)

@@ -29,9 +29,9 @@ static inline long kern_call6(long nr, long a, long b, long c, long d, long e, l
 	long ret;
 
 	__asm__ volatile("syscall"
-			: "=a"(ret)
-			: "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-			: "rcx", "r11", "memory");
+			 : "=a"(ret)
+			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
 	return ret;
 }
 
@@ -40,9 +40,9 @@ static inline long kern_call3(long nr, long a, long b, long c)
 	long ret;
 
 	__asm__ volatile("syscall"
-			: "=a"(ret)
-			: "a"(nr), "D"(a), "S"(b), "d"(c)
-			: "rcx", "r11", "memory");
+			 : "=a"(ret)
+			 : "a"(nr), "D"(a), "S"(b), "d"(c)
+			 : "rcx", "r11", "memory");
 	return ret;
 }
 
@@ -221,8 +221,8 @@ static inline int kern_epoll_pwait2(int epfd, struct epoll_event *ev, int n,
 			KERN_SIGSET_BYTES);
 }
 
-static inline int kern_epoll_pwait(int epfd, struct epoll_event *ev, int n, int timeout_ms,
-		const void *mask)
+static inline int kern_epoll_pwait(
+		int epfd, struct epoll_event *ev, int n, int timeout_ms, const void *mask)
 {
 	return (int)kern_call6(SYS_epoll_pwait, epfd, (long)ev, n, timeout_ms, (long)mask,
 			KERN_SIGSET_BYTES);

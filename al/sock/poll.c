@@ -92,7 +92,7 @@ static void poll_split(struct poll_call *call)
 		own = &call->own[call->own_n++];
 		*own = (struct poll_own){.file = file, .idx = i, .kern = UINT32_MAX};
 		both = file->kind == AL_FILE_EPOLL ||
-				((struct al_sock *)file)->state == AL_SOCK_LISTENING;
+		       ((struct al_sock *)file)->state == AL_SOCK_LISTENING;
 		if (both) {
 			own->kern = (uint32_t)call->kern_n;
 			poll_add_kernel(call, call->fds[i].fd, UINT32_MAX, POLLIN);
@@ -196,7 +196,8 @@ int al_sys_ppoll(struct pollfd *fds, nfds_t n, int64_t timeout_ns, const void *m
 	al_enter();
 	if (n > POLL_INLINE) {
 		bytes = (n + 1) * (sizeof(*kern) + sizeof(*kern_idx) + sizeof(*own));
-		memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+				0);
 		if (memory == MAP_FAILED) {
 			al_leave();
 			return -ENOMEM;
@@ -247,7 +248,8 @@ static bool select_has_own(int n, const fd_set *rd, const fd_set *wr, const fd_s
 static int select_kernel(int n, fd_set *rd, fd_set *wr, fd_set *ex, int64_t timeout_ns,
 		const void *mask, int64_t *left_ns)
 {
-	struct timespec ts = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+	struct timespec ts = {
+			.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
 	struct {
 		const void *mask;
 		size_t bytes;
@@ -291,8 +293,8 @@ static nfds_t select_gather(
 
 	for (fd = 0; fd < n; fd++) {
 		short events = (short)((bit_of(rd, fd) ? SELECT_IN & ~(POLLHUP | POLLERR) : 0) |
-				(bit_of(wr, fd) ? SELECT_OUT & ~POLLERR : 0) |
-				(bit_of(ex, fd) ? SELECT_EX : 0));
+				       (bit_of(wr, fd) ? SELECT_OUT & ~POLLERR : 0) |
+				       (bit_of(ex, fd) ? SELECT_EX : 0));
 
 		if (!events)
 			continue;

@@ -69,8 +69,7 @@ bool al_pool_owns(const struct al_pool *pool, const void *p)
 
 		if (off < POOL_SLAB_BYTES)
 			return off % pool->object_bytes == 0 &&
-					off / pool->object_bytes <
-							POOL_SLAB_BYTES / pool->object_bytes;
+			       off / pool->object_bytes < POOL_SLAB_BYTES / pool->object_bytes;
 	}
 	return false;
 }

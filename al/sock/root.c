@@ -62,7 +62,7 @@ static void root_policy(void)
 
 	if (only && *only)
 		bad |= al_policy_parse(&al_sockets.policy, only, false);
-	if (not && *not)
+	if (not &&*not )
 		bad |= al_policy_parse(&al_sockets.policy, not, true);
 	if (bad)
 		root_say("eta: a rule of --only or --not is not understood and matches nothing\n");

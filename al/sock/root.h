@@ -33,7 +33,7 @@ enum al_log {
 
 struct al_sockets {
 	/* read on every call */
-	uint32_t *alive;   /* page that fork wipes: 1 in the process that set it up; NULL before set-up */
+	uint32_t *alive; /* page that fork wipes: 1 in the process that set it up; NULL before set-up */
 	uint32_t ended;    /* the process is ending: everything is the kernel's */
 	uint32_t started;  /* 0 no, 1 being set up, 2 done */
 	uint32_t log;      /* enum al_log */

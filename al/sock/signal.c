@@ -21,7 +21,7 @@ extern int __sigaction(int sig, const struct sigaction *act, struct sigaction *o
 static bool signal_is_synchronous(int sig)
 {
 	return sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL ||
-			sig == SIGTRAP || sig == SIGSYS || sig == SIGABRT;
+	       sig == SIGTRAP || sig == SIGSYS || sig == SIGABRT;
 }
 
 /* Run the program's handler. */

@@ -39,7 +39,7 @@ struct al_tls {
 	uint32_t thread_id;   /* ours, never 0 once given, never used twice */
 	int sig;
 	uint64_t engine_look_tsc; /* last look whether the engine lives */
-	uint64_t sig_mask; /* to be restored after the deferred handler */
+	uint64_t sig_mask;        /* to be restored after the deferred handler */
 	struct al_sleeper sleeper;
 	siginfo_t info;
 	ucontext_t context;

@@ -106,8 +106,7 @@ void al_sock_free(struct al_sock *sock)
 
 	al_epoll_file_gone(&sock->file);
 	if (conn) {
-		bool abort = sock->linger_on && sock->linger_s == 0 &&
-				sock->state == AL_SOCK_OPEN;
+		bool abort = sock->linger_on && sock->linger_s == 0 && sock->state == AL_SOCK_OPEN;
 
 		sock->conn = NULL;
 		al_conn_set_user(conn, NULL);
@@ -206,8 +205,7 @@ uint32_t al_sock_ready(struct al_sock *sock, int fd)
 
 	switch (al_sock_refresh(sock, fd)) {
 	case AL_SOCK_NEW:
-	case AL_SOCK_KERNEL:
-		return kern_poll_now(fd, ~0u);
+	case AL_SOCK_KERNEL: return kern_poll_now(fd, ~0u);
 	case AL_SOCK_LISTENING:
 		ready = al_engine_alive() ? al_conn_ready(conn) & (POLLIN | POLLRDNORM) : 0;
 		if (!ready && __atomic_load_n(&sock->kern_hint, __ATOMIC_RELAXED)) {
@@ -215,10 +213,8 @@ uint32_t al_sock_ready(struct al_sock *sock, int fd)
 			sock->kern_hint = ready != 0;
 		}
 		return ready ? ready | POLLIN | POLLRDNORM : 0;
-	case AL_SOCK_CONNECTING:
-		return 0;
-	case AL_SOCK_OPEN:
-		break;
+	case AL_SOCK_CONNECTING: return 0;
+	case AL_SOCK_OPEN: break;
 	}
 	ready = al_conn_ready(conn);
 	if (sock->rcv_lowat > 1 && (ready & POLLIN) && !(ready & (POLLRDHUP | POLLHUP | POLLERR)) &&

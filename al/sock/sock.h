@@ -36,8 +36,8 @@ enum al_sock_state {
 /* Rarely looked at: a look at the kernel's side of a listener while there is nothing from ETA. 50 us at 2 GHz. */
 #define AL_KERN_LOOK_CYC 100000u
 
-#define AL_WATCH_ALL                                                                               \
-	(ETA_EV_READ | ETA_EV_WRITE | ETA_EV_ACCEPT | ETA_EV_RD_CLOSED | ETA_EV_CLOSED |           \
+#define AL_WATCH_ALL                                                                     \
+	(ETA_EV_READ | ETA_EV_WRITE | ETA_EV_ACCEPT | ETA_EV_RD_CLOSED | ETA_EV_CLOSED | \
 			ETA_EV_URGENT)
 
 struct al_sock {
@@ -46,7 +46,7 @@ struct al_sock {
 	struct al_lock lock;
 	struct al_lock rcv_lock;
 	struct al_lock snd_lock;
-	uint8_t state; /* enum al_sock_state */
+	uint8_t state;      /* enum al_sock_state */
 	bool is_nonblock;   /* O_NONBLOCK as the program set it */
 	bool is_connecting; /* connect() has not told its result yet (SS_CONNECTING) */
 	bool is_bound;      /* by bind() */
@@ -57,16 +57,16 @@ struct al_sock {
 	bool had_peer;  /* was OPEN at least once */
 	uint8_t family; /* AF_INET, AF_INET6 */
 	uint8_t linger_on;
-	int fd;            /* one of its numbers, for calls on the shadow that come from elsewhere; may be closed: see al_sock_fd() */
+	int fd; /* one of its numbers, for calls on the shadow that come from elsewhere; may be closed: see al_sock_fd() */
 	uint32_t linger_s;
 	uint32_t rcv_lowat; /* 0 = 1 */
 	uint32_t sleepers_n;
 	uint32_t watch_thread[2]; /* threads that watch the conn, the last one first */
-	uint64_t inherit;   /* options that were set: bits of the table in sock_opt.c */
+	uint64_t inherit;         /* options that were set: bits of the table in sock_opt.c */
 	uint32_t backlog;
 	int64_t rcv_timeo_ns; /* 0 = none */
 	int64_t snd_timeo_ns;
-	uint64_t cookie;       /* SO_COOKIE, 0 = not asked yet */
+	uint64_t cookie; /* SO_COOKIE, 0 = not asked yet */
 	uint64_t kern_look_tsc;
 	struct sockaddr_in6 remote; /* of the connect() in progress; or sockaddr_in */
 	socklen_t remote_len;

@@ -128,7 +128,8 @@ int al_sys_listen(int fd, int backlog)
 	} else {
 		ret = kern_listen(fd, backlog);
 		if (ret == 0 && sock->state == AL_SOCK_NEW && sock_listen_wanted(sock, fd))
-			sock_listen_eta(sock, fd, backlog < 0 || backlog > SOMAXCONN ? SOMAXCONN : backlog);
+			sock_listen_eta(sock, fd,
+					backlog < 0 || backlog > SOMAXCONN ? SOMAXCONN : backlog);
 	}
 	al_lock_drop(&sock->lock);
 	al_sock_leave(sock);

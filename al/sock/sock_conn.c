@@ -104,15 +104,11 @@ static int connect_wait(struct al_sock *sock, int fd)
 static int connect_again(struct al_sock *sock, int fd)
 {
 	switch (al_sock_refresh(sock, fd)) {
-	case AL_SOCK_CONNECTING:
-		return sock->is_nonblock ? -EALREADY : connect_wait(sock, fd);
-	case AL_SOCK_KERNEL:
-		return connect_result(sock, fd);
-	case AL_SOCK_OPEN:
-		return sock->is_connecting ? connect_result(sock, fd) : -EISCONN;
+	case AL_SOCK_CONNECTING: return sock->is_nonblock ? -EALREADY : connect_wait(sock, fd);
+	case AL_SOCK_KERNEL: return connect_result(sock, fd);
+	case AL_SOCK_OPEN: return sock->is_connecting ? connect_result(sock, fd) : -EISCONN;
 	case AL_SOCK_LISTENING:
-	case AL_SOCK_NEW:
-		break;
+	case AL_SOCK_NEW: break;
 	}
 	return -EISCONN;
 }
@@ -131,12 +127,11 @@ static bool connect_wanted(struct al_sock *sock, const struct sockaddr *addr, so
 			return false;
 		v4 = ntohl(in->sin_addr.s_addr);
 		return v4 != INADDR_ANY && v4 != INADDR_BROADCAST && !IN_MULTICAST(v4) &&
-				in->sin_port != 0;
+		       in->sin_port != 0;
 	}
 	return len >= sizeof(*in6) && !IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr) &&
-			!IN6_IS_ADDR_MULTICAST(&in6->sin6_addr) &&
-			!(sock->is_v6only && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) &&
-			in6->sin6_port != 0;
+	       !IN6_IS_ADDR_MULTICAST(&in6->sin6_addr) &&
+	       !(sock->is_v6only && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) && in6->sin6_port != 0;
 }
 
 static void connect_read_v6only(struct al_sock *sock, int fd)
@@ -230,7 +225,7 @@ static int connect_locked(struct al_sock *sock, int fd, const struct sockaddr *a
 static bool connect_is_first(const struct al_sock *sock)
 {
 	return sock->state == AL_SOCK_NEW ||
-			(sock->state == AL_SOCK_OPEN && !sock->had_peer && !sock->is_connecting);
+	       (sock->state == AL_SOCK_OPEN && !sock->had_peer && !sock->is_connecting);
 }
 
 static int connect_sock(struct al_sock *sock, int fd, const struct sockaddr *addr, socklen_t len)
@@ -374,7 +369,8 @@ static int accept_sock(struct accept_call *call)
 		return -EINVAL;
 	if (sock->is_nonblock) {
 		/* An epoll set that holds the listener says when the kernel's side has something. */
-		uint64_t every_cyc = sock->file.watchers ? 100 * AL_KERN_LOOK_CYC : AL_KERN_LOOK_CYC;
+		uint64_t every_cyc =
+				sock->file.watchers ? 100 * AL_KERN_LOOK_CYC : AL_KERN_LOOK_CYC;
 		bool look = __rdtsc() - sock->kern_look_tsc > every_cyc;
 
 		al_poll_events();
@@ -392,7 +388,8 @@ static int accept_sock(struct accept_call *call)
 int al_sys_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
 	struct al_sock *sock = al_sock_enter(fd);
-	struct accept_call call = {.sock = sock, .addr = addr, .len = len, .fd = fd, .flags = flags};
+	struct accept_call call = {
+			.sock = sock, .addr = addr, .len = len, .fd = fd, .flags = flags};
 	int ret;
 
 	if (!sock)

@@ -32,8 +32,8 @@ static void fd_linger(struct al_file *file)
 	struct al_sock *sock = (struct al_sock *)file;
 
 	if (file->kind == AL_FILE_SOCK && sock->linger_on && sock->linger_s > 0 &&
-			__atomic_load_n(&file->refs, __ATOMIC_RELAXED) == 1 && al_sock_is_eta(sock) &&
-			!al_conn_is_shared(sock->conn))
+			__atomic_load_n(&file->refs, __ATOMIC_RELAXED) == 1 &&
+			al_sock_is_eta(sock) && !al_conn_is_shared(sock->conn))
 		al_sock_linger(sock);
 }
 

@@ -17,15 +17,15 @@
 #include "al/sock/sock.h"
 #include "al/sock/sock_wait.h"
 
-#define IO_IOV 64            /* ranges handed to the core at a time */
+#define IO_IOV 64 /* ranges handed to the core at a time */
 #define IO_DISCARD_BYTES 4096
 
-#define RECV_FLAGS                                                                                 \
-	(MSG_PEEK | MSG_DONTWAIT | MSG_WAITALL | MSG_TRUNC | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC |     \
+#define RECV_FLAGS                                                                             \
+	(MSG_PEEK | MSG_DONTWAIT | MSG_WAITALL | MSG_TRUNC | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC | \
 			MSG_WAITFORONE | MSG_OOB | MSG_ERRQUEUE | MSG_BATCH)
-#define SEND_FLAGS                                                                                 \
-	(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_EOR | MSG_CONFIRM | MSG_DONTROUTE | MSG_OOB | \
-			MSG_BATCH | MSG_WAITALL)
+#define SEND_FLAGS                                                                        \
+	(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_EOR | MSG_CONFIRM | MSG_DONTROUTE | \
+			MSG_OOB | MSG_BATCH | MSG_WAITALL)
 #ifndef MSG_BATCH
 #define MSG_BATCH 0x40000
 #endif
@@ -68,7 +68,7 @@ static long io_readable(struct al_wait *wait, bool kern)
 	if (state == AL_SOCK_CONNECTING)
 		return 0;
 	return state != AL_SOCK_OPEN ||
-			(al_sock_ready(sock, -1) & (POLLIN | POLLRDHUP | POLLHUP | POLLERR)) != 0;
+	       (al_sock_ready(sock, -1) & (POLLIN | POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
 static long io_writable(struct al_wait *wait, bool kern)
@@ -80,7 +80,7 @@ static long io_writable(struct al_wait *wait, bool kern)
 	if (state == AL_SOCK_CONNECTING)
 		return 0;
 	return state != AL_SOCK_OPEN ||
-			(al_sock_ready(sock, -1) & (POLLOUT | POLLHUP | POLLERR)) != 0;
+	       (al_sock_ready(sock, -1) & (POLLOUT | POLLHUP | POLLERR)) != 0;
 }
 
 /* Return: 1 look again, -EAGAIN time is up, -EINTR. */
@@ -318,7 +318,7 @@ static long io_drained(struct al_wait *wait, bool kern)
 
 	(void)kern;
 	return al_conn_state(sock->conn) != ETA_DTI_OPEN || al_conn_snd_bytes(sock->conn) == 0 ||
-			!al_engine_alive();
+	       !al_engine_alive();
 }
 
 void al_sock_linger(struct al_sock *sock)

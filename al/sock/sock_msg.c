@@ -176,7 +176,8 @@ static void msg_count_rights(const struct msghdr *msg)
 
 	if (!msg || !msg->msg_control || msg->msg_controllen < sizeof(struct cmsghdr))
 		return;
-	for (cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR((struct msghdr *)(uintptr_t)msg, cmsg)) {
+	for (cmsg = CMSG_FIRSTHDR(msg); cmsg;
+			cmsg = CMSG_NXTHDR((struct msghdr *)(uintptr_t)msg, cmsg)) {
 		size_t i;
 
 		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS ||
@@ -267,7 +268,8 @@ int al_sys_sendmmsg(int fd, struct mmsghdr *msgs, unsigned int n, int flags)
 		if (ret < 0)
 			break;
 		msgs[i].msg_len = (unsigned int)ret;
-		if ((size_t)ret < al_iov_bytes(msgs[i].msg_hdr.msg_iov, (int)msgs[i].msg_hdr.msg_iovlen)) {
+		if ((size_t)ret < al_iov_bytes(msgs[i].msg_hdr.msg_iov,
+						  (int)msgs[i].msg_hdr.msg_iovlen)) {
 			i++;
 			break;
 		}

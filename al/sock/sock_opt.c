@@ -24,11 +24,11 @@
 #define NS_PER_S 1000000000ll
 
 enum opt_act {
-	OPT_SHADOW,  /* harmless to ETA: the shadow keeps it */
-	OPT_PARAM,   /* copied to the conn's parameters */
-	OPT_OWN,     /* AL itself acts on it */
-	OPT_KERNEL,  /* only the kernel does this: an undecided socket is the kernel's */
-	OPT_REFUSE,  /* as OPT_KERNEL; refused once the socket is ETA's */
+	OPT_SHADOW, /* harmless to ETA: the shadow keeps it */
+	OPT_PARAM,  /* copied to the conn's parameters */
+	OPT_OWN,    /* AL itself acts on it */
+	OPT_KERNEL, /* only the kernel does this: an undecided socket is the kernel's */
+	OPT_REFUSE, /* as OPT_KERNEL; refused once the socket is ETA's */
 };
 
 static const struct opt_rule {
@@ -124,7 +124,7 @@ static bool opt_is_of_bind(const struct opt_rule *rule)
 {
 	return (rule->level == SOL_SOCKET &&
 			       (rule->name == SO_REUSEADDR || rule->name == SO_REUSEPORT)) ||
-			(rule->level == IPPROTO_IP && rule->name == IP_BIND_ADDRESS_NO_PORT);
+	       (rule->level == IPPROTO_IP && rule->name == IP_BIND_ADDRESS_NO_PORT);
 }
 
 /* ---- to the conn ---- */
@@ -144,9 +144,13 @@ static void opt_param(struct al_sock *sock, struct eta_dti_al *param, int fd, in
 		case SO_KEEPALIVE: opt_bit(param, ETA_OPT_KEEPALIVE, value); break;
 		case SO_OOBINLINE: opt_bit(param, ETA_OPT_OOBINLINE, value); break;
 		case SO_SNDBUF:
-		case SO_SNDBUFFORCE: param->sndbuf_bytes = (uint32_t)opt_int(fd, level, SO_SNDBUF); break;
+		case SO_SNDBUFFORCE:
+			param->sndbuf_bytes = (uint32_t)opt_int(fd, level, SO_SNDBUF);
+			break;
 		case SO_RCVBUF:
-		case SO_RCVBUFFORCE: param->rcvbuf_bytes = (uint32_t)opt_int(fd, level, SO_RCVBUF); break;
+		case SO_RCVBUFFORCE:
+			param->rcvbuf_bytes = (uint32_t)opt_int(fd, level, SO_RCVBUF);
+			break;
 		case SO_LINGER:
 			opt_bit(param, ETA_OPT_LINGER0, sock->linger_on && sock->linger_s == 0);
 			break;
@@ -160,7 +164,9 @@ static void opt_param(struct al_sock *sock, struct eta_dti_al *param, int fd, in
 		case TCP_KEEPINTVL: param->keep_intvl_s = (uint16_t)value; break;
 		case TCP_KEEPCNT: param->keep_probes = (uint8_t)value; break;
 		case TCP_USER_TIMEOUT: param->user_timeout_ms = (uint32_t)value; break;
-		case TCP_LINGER2: param->linger2_s = value > 0 ? (uint16_t)MIN(value, 60) : 1; break;
+		case TCP_LINGER2:
+			param->linger2_s = value > 0 ? (uint16_t)MIN(value, 60) : 1;
+			break;
 		case TCP_MAXSEG: param->maxseg = (uint16_t)value; break;
 		case TCP_NOTSENT_LOWAT: param->notsent_lowat = (uint32_t)value; break;
 		}
@@ -230,10 +236,12 @@ void al_sock_opt_inherit(struct al_sock *from, int from_fd, struct al_sock *to, 
 		if (opt_rule[i].level == IPPROTO_TCP && opt_rule[i].name == TCP_CONGESTION)
 			continue;
 		len = sizeof(value);
-		if (kern_getsockopt(from_fd, opt_rule[i].level, opt_rule[i].name, &value, &len) == 0) {
+		if (kern_getsockopt(from_fd, opt_rule[i].level, opt_rule[i].name, &value, &len) ==
+				0) {
 			/* The kernel doubles what it is told. */
-			if (opt_rule[i].level == SOL_SOCKET && (opt_rule[i].name == SO_SNDBUF ||
-								       opt_rule[i].name == SO_RCVBUF))
+			if (opt_rule[i].level == SOL_SOCKET &&
+					(opt_rule[i].name == SO_SNDBUF ||
+							opt_rule[i].name == SO_RCVBUF))
 				value.i /= 2;
 			kern_setsockopt(fd, opt_rule[i].level, opt_rule[i].name, &value, len);
 		}
@@ -273,7 +281,8 @@ static bool opt_congestion_known(const void *val, socklen_t len)
 }
 
 /* Before the kernel is asked. Return 0 go on, 1 go on with the kernel's socket, -errno. */
-static int opt_before(struct al_sock *sock, const struct opt_rule *rule, const void *val, socklen_t len)
+static int opt_before(
+		struct al_sock *sock, const struct opt_rule *rule, const void *val, socklen_t len)
 {
 	bool decided = al_sock_is_eta(sock);
 
@@ -300,7 +309,8 @@ static int opt_before(struct al_sock *sock, const struct opt_rule *rule, const v
 	return rule->act == OPT_REFUSE ? -EOPNOTSUPP : -ENOPROTOOPT;
 }
 
-static int opt_set(struct al_sock *sock, int fd, int level, int name, const void *val, socklen_t len)
+static int opt_set(
+		struct al_sock *sock, int fd, int level, int name, const void *val, socklen_t len)
 {
 	const struct opt_rule *rule = opt_find(level, name);
 	int ret;
@@ -378,14 +388,16 @@ static void opt_tcp_info(struct al_sock *sock, struct tcp_info *info)
 	info->tcpi_reordering = en->reorder_n;
 	info->tcpi_total_retrans = en->retrans_n;
 	info->tcpi_bytes_retrans = en->retrans_bytes;
-	info->tcpi_bytes_acked = en->tx_bytes > en->unacked_bytes ? en->tx_bytes - en->unacked_bytes : 0;
+	info->tcpi_bytes_acked =
+			en->tx_bytes > en->unacked_bytes ? en->tx_bytes - en->unacked_bytes : 0;
 	info->tcpi_bytes_sent = en->tx_bytes;
 	info->tcpi_bytes_received = en->rx_bytes;
 	info->tcpi_snd_wnd = en->snd_wnd_bytes;
 	info->tcpi_rcv_space = en->rcv_wnd_bytes;
-	info->tcpi_notsent_bytes = al_conn_snd_bytes(sock->conn) > en->unacked_bytes
-			? al_conn_snd_bytes(sock->conn) - en->unacked_bytes
-			: 0;
+	info->tcpi_notsent_bytes =
+			al_conn_snd_bytes(sock->conn) > en->unacked_bytes
+					? al_conn_snd_bytes(sock->conn) - en->unacked_bytes
+					: 0;
 }
 
 /* The engine refreshes the measured half of the record when asked. */
@@ -397,7 +409,8 @@ static void opt_refresh_record(struct al_sock *sock)
 	al_lock_drop(&sock->snd_lock);
 }
 
-static int opt_get_live(struct al_sock *sock, int fd, int level, int name, void *val, socklen_t *len)
+static int opt_get_live(
+		struct al_sock *sock, int fd, int level, int name, void *val, socklen_t *len)
 {
 	struct tcp_info info;
 	int value;

@@ -98,8 +98,7 @@ int64_t al_wait_deadline(int64_t ns)
 }
 
 /* ppoll() as a cancellation point, outside AL. */
-static int wait_ppoll(
-		struct al_wait *wait, nfds_t n, const struct timespec *ts, uint32_t handled_n)
+static int wait_ppoll(struct al_wait *wait, nfds_t n, const struct timespec *ts, uint32_t handled_n)
 {
 	int rc;
 

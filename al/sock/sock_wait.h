@@ -25,7 +25,7 @@ struct al_wait {
 	const void *what;   /* file waited for, NULL: several */
 	struct pollfd *pfd; /* kernel descriptors: pfd_n, and room for one more */
 	nfds_t pfd_n;
-	bool asleep_only;   /* nothing is expected of the kernel: poll it only while asleep */
+	bool asleep_only;    /* nothing is expected of the kernel: poll it only while asleep */
 	int64_t deadline_ns; /* on CLOCK_MONOTONIC; AL_WAIT_FOREVER; 0 = only look */
 	const void *mask;    /* kernel signal set while asleep, NULL: unchanged */
 	bool restarts;       /* after a handler with SA_RESTART */

@@ -133,7 +133,8 @@ static void endings(struct core *core)
 		return;
 	s = session_reap(&core->dti, CORE_REAP_SLICE);
 	if (s) {
-		struct eta_admin_msg msg = {.op = s->del_op, .session = s->number, .cookie = s->del_cookie};
+		struct eta_admin_msg msg = {
+				.op = s->del_op, .session = s->number, .cookie = s->del_cookie};
 
 		session_forget(&core->dti, s);
 		admin_done(core, &msg, ETA_STATUS_OK);

@@ -35,7 +35,8 @@ static enum punt_why why_punt(const struct core *core, const struct ip_pkt *pkt)
 {
 	if (pkt->verdict != IP_RX_TCP)
 		return PUNT_FOREIGN;
-	if (!dti_up_port_is_odd(core, pkt->tuple.lport_be) || is_hidden(core, pkt->tuple.lport_be) ||
+	if (!dti_up_port_is_odd(core, pkt->tuple.lport_be) ||
+			is_hidden(core, pkt->tuple.lport_be) ||
 			dti_listener(&core->dti, &pkt->tuple.laddr, pkt->tuple.lport_be) != 0)
 		return PUNT_OWNED;
 	return PUNT_FOREIGN;
@@ -45,7 +46,8 @@ static void punt(struct core *core, struct port *port, struct rte_mbuf *m, const
 {
 	enum punt_why why = why_punt(core, pkt);
 
-	trace(core->trace, core->now_us, TRACE_PUNT, port->idx, why, pkt->tuple.lport_be, pkt->tuple.rport_be);
+	trace(core->trace, core->now_us, TRACE_PUNT, port->idx, why, pkt->tuple.lport_be,
+			pkt->tuple.rport_be);
 	if (port == core->turn_port)
 		rte_pktmbuf_free(m);
 	else
@@ -56,7 +58,8 @@ static void punt(struct core *core, struct port *port, struct rte_mbuf *m, const
  * No context. A SYN may find a listener. All else that comes from outside is the kernel's, whose address it is: we never answer there.
  * What comes from inside has no other to answer it.
  */
-static void rx_no_ctx(struct core *core, struct port *port, struct rte_mbuf *m, const struct ip_pkt *pkt)
+static void rx_no_ctx(
+		struct core *core, struct port *port, struct rte_mbuf *m, const struct ip_pkt *pkt)
 {
 	bool is_syn = (pkt->seg.flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
 	uint32_t idx = 0;
@@ -69,7 +72,8 @@ static void rx_no_ctx(struct core *core, struct port *port, struct rte_mbuf *m, 
 	if (is_syn)
 		idx = dti_listener(&core->dti, &pkt->tuple.laddr, pkt->tuple.lport_be);
 	if (idx != 0) {
-		(void)tcp_rx(&core->tcp, core, &core->tcp.ctx[idx], &pkt->seg, &pkt->tuple, core->now_us);
+		(void)tcp_rx(&core->tcp, core, &core->tcp.ctx[idx], &pkt->seg, &pkt->tuple,
+				core->now_us);
 		rte_pktmbuf_free(m);
 		return;
 	}
@@ -91,7 +95,8 @@ static void confirm(struct core *core, const struct ip_addr *raddr)
 }
 
 /* @idx is what the burst's lookup said; an earlier segment of the burst may have changed it. */
-static void rx_tcp(struct core *core, struct port *port, struct rte_mbuf *m, const struct ip_pkt *pkt, uint32_t idx)
+static void rx_tcp(struct core *core, struct port *port, struct rte_mbuf *m,
+		const struct ip_pkt *pkt, uint32_t idx)
 {
 	const struct dti_ctx *c = &core->dti.ctx[idx];
 	enum tcp_verdict verdict;
@@ -105,7 +110,8 @@ static void rx_tcp(struct core *core, struct port *port, struct rte_mbuf *m, con
 	if (idx == 0) {
 		rx_no_ctx(core, port, m, pkt);
 	} else {
-		verdict = tcp_rx(&core->tcp, core, &core->tcp.ctx[idx], &pkt->seg, &pkt->tuple, core->now_us);
+		verdict = tcp_rx(&core->tcp, core, &core->tcp.ctx[idx], &pkt->seg, &pkt->tuple,
+				core->now_us);
 		if (verdict == TCP_RX_OK && (pkt->seg.flags & TCP_ACK))
 			confirm(core, &pkt->tuple.raddr);
 		if (verdict == TCP_RX_AGAIN)
@@ -124,7 +130,8 @@ static void rx_icmp(struct core *core, const struct icmp_err *e)
 	uint16_t mss = e->mtu > hdrs_bytes ? e->mtu - hdrs_bytes : 0;
 
 	if (idx != 0)
-		(void)tcp_icmp_rx(&core->tcp, core, &core->tcp.ctx[idx], kind, e->seq, mss, core->now_us);
+		(void)tcp_icmp_rx(&core->tcp, core, &core->tcp.ctx[idx], kind, e->seq, mss,
+				core->now_us);
 }
 
 /* ---- a burst ---- */
@@ -263,7 +270,8 @@ void core_run(struct core *core)
 			idle_since_us = now_us;
 		}
 		rte_pause();
-		if (core->conf->idle == ENGINE_IDLE_ADAPTIVE && now_us - idle_since_us >= core->conf->idle_spin_us) {
+		if (core->conf->idle == ENGINE_IDLE_ADAPTIVE &&
+				now_us - idle_since_us >= core->conf->idle_spin_us) {
 			idle_sleep(core, now_us);
 			is_idle = false;
 		}
@@ -281,7 +289,8 @@ const char *core_check(const struct core *core)
 		used += c->flags != 0 || c->session != 0;
 		if (c->flags & DTI_CTX_TCP_USED)
 			wrong = tcp_ctx_check(&core->tcp, &core->tcp.ctx[i]);
-		if (!wrong && (c->flags & DTI_CTX_HASHED) && ctable_find(&core->ctable, &c->tuple) != i)
+		if (!wrong && (c->flags & DTI_CTX_HASHED) &&
+				ctable_find(&core->ctable, &c->tuple) != i)
 			wrong = "context is not found by its tuple";
 	}
 	if (!wrong && used + core->ctx_free_n != core->dti.ctx_n - 1)

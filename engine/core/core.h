@@ -22,11 +22,12 @@
 #define CORE_TIMER_BUDGET 128u
 #define CORE_SWEEP_BUDGET 32u
 #define CORE_REAP_SLICE 2048u
-#define CORE_TURN_FRAMES 8192u /* frames to ourselves that wait for the next turn of the loop; power of two */
-#define CORE_HOPS 1024u        /* destinations whose next hop is remembered; power of two */
-#define CORE_FAILED 256u       /* contexts remembered whose segment had no way */
-#define CORE_KICK_LOOK_US 50u  /* awake: look at kick descriptors of dormant rings this often */
-#define CORE_NOTICE_ROOM 64u   /* entries of the answer ring that notices leave to answers */
+#define CORE_TURN_FRAMES \
+	8192u /* frames to ourselves that wait for the next turn of the loop; power of two */
+#define CORE_HOPS 1024u       /* destinations whose next hop is remembered; power of two */
+#define CORE_FAILED 256u      /* contexts remembered whose segment had no way */
+#define CORE_KICK_LOOK_US 50u /* awake: look at kick descriptors of dormant rings this often */
+#define CORE_NOTICE_ROOM 64u  /* entries of the answer ring that notices leave to answers */
 
 /* Stages of the loop, for cycle accounting. */
 enum core_stage {
@@ -47,17 +48,17 @@ struct core_stats {
 	uint64_t sleeps;
 	uint64_t cyc[CORE_STAGE_N]; /* of turns that did work */
 	uint64_t cyc_idle;
-	uint64_t rx_no_ctx;      /* TCP segments without context or listener: punted */
-	uint64_t rx_not_local;   /* TCP segments to an address that is not ours */
-	uint64_t turned;         /* frames to ourselves */
-	uint64_t turn_full;      /* ... dropped: queue full, or in several buffers */
-	uint64_t tx_no_hop;      /* segments not sent: no route */
-	uint64_t tx_pending;     /* segments not sent: neighbour not resolved yet */
-	uint64_t tx_no_bytes;    /* segments not sent: the DTI's chunks did not give the bytes */
+	uint64_t rx_no_ctx;        /* TCP segments without context or listener: punted */
+	uint64_t rx_not_local;     /* TCP segments to an address that is not ours */
+	uint64_t turned;           /* frames to ourselves */
+	uint64_t turn_full;        /* ... dropped: queue full, or in several buffers */
+	uint64_t tx_no_hop;        /* segments not sent: no route */
+	uint64_t tx_pending;       /* segments not sent: neighbour not resolved yet */
+	uint64_t tx_no_bytes;      /* segments not sent: the DTI's chunks did not give the bytes */
 	uint64_t open_not_carried; /* active opens left to the kernel */
 	uint64_t open_failed;
-	uint64_t ctx_full;       /* opens and embryos refused: context table full */
-	uint64_t ports_used_up;  /* active opens refused: no free port */
+	uint64_t ctx_full;      /* opens and embryos refused: context table full */
+	uint64_t ports_used_up; /* active opens refused: no free port */
 };
 
 /* The next hop towards one destination. Direct-mapped by a hash of the address. */
@@ -83,8 +84,8 @@ struct core {
 	uint32_t idx;
 	uint64_t now_us;
 	bool is_stopping;
-	bool is_net;      /* net_init() succeeded */
-	bool is_napping;  /* a port has no descriptor to sleep on */
+	bool is_net;     /* net_init() succeeded */
+	bool is_napping; /* a port has no descriptor to sleep on */
 	bool is_stopped;
 
 	/* free context slots: a stack */
@@ -103,7 +104,8 @@ struct core {
 	} reply_to; /* frame being processed: where answers of embryos may go without neighbour resolution */
 
 	uint16_t port_lo, port_hi; /* host order */
-	uint8_t hidden[65536 / 8]; /* ports outside of that range that KA's filter hides from the kernel; bit = port_be */
+	uint8_t hidden[65536 /
+			8]; /* ports outside of that range that KA's filter hides from the kernel; bit = port_be */
 	uint64_t port_key[2];
 	uint32_t port_step[64]; /* RFC 6056 3.3.4: counters by hash */
 
@@ -125,8 +127,8 @@ struct core {
 ETA_STATIC_ASSERT(offsetof(struct core, dti) == 0, "dti_of() needs it first");
 
 /* engine.c */
-ETA_MUST_CHECK int core_init(struct core *core, struct engine *engine, uint32_t idx, struct eta_core_page *page, char *err,
-		size_t err_len);
+ETA_MUST_CHECK int core_init(struct core *core, struct engine *engine, uint32_t idx,
+		struct eta_core_page *page, char *err, size_t err_len);
 void core_fini(struct core *core);
 
 /* admin.c: commands within ETA_ADMIN_BURST, endings, notices. Return: commands done. */

@@ -170,7 +170,8 @@ void ctable_del(struct ctable *t, const struct ip_tuple *tuple)
 	}
 }
 
-void ctable_find_bulk(const struct ctable *t, const struct ip_tuple *const *tuple, uint32_t n, uint32_t *idx)
+void ctable_find_bulk(const struct ctable *t, const struct ip_tuple *const *tuple, uint32_t n,
+		uint32_t *idx)
 {
 	struct key_v4 k4[CTABLE_BURST];
 	const void *key[CTABLE_BURST];

@@ -27,7 +27,8 @@ struct ctable {
 };
 
 /* Return: 0 or -ENOMEM.   Context: cold. */
-ETA_MUST_CHECK int ctable_init(struct ctable *t, uint32_t contexts_max, const uint64_t key[2], int socket_id);
+ETA_MUST_CHECK int ctable_init(
+		struct ctable *t, uint32_t contexts_max, const uint64_t key[2], int socket_id);
 void ctable_fini(struct ctable *t);
 
 /* Return: 0; -EEXIST taken; -ENOSPC full.   Context: core. */
@@ -39,6 +40,7 @@ uint32_t ctable_find(const struct ctable *t, const struct ip_tuple *tuple);
  * ctable_find_bulk() - Look up a burst.
  * @tuple: [@n] pointers, @n <= CTABLE_BURST.   @idx: [@n] receives context indices, 0 = none.   Context: hot.
  */
-void ctable_find_bulk(const struct ctable *t, const struct ip_tuple *const *tuple, uint32_t n, uint32_t *idx);
+void ctable_find_bulk(const struct ctable *t, const struct ip_tuple *const *tuple, uint32_t n,
+		uint32_t *idx);
 
 #endif

@@ -49,7 +49,8 @@ void core_dump(struct core *core, struct eta_admin_msg *msg)
 	uint32_t idx = msg->dump.first > 0 ? msg->dump.first : 1;
 	uint32_t n = 0;
 
-	for (uint32_t seen = 0; idx < core->dti.ctx_n && n < msg->dump.n && seen < DUMP_SLICE; idx++, seen++)
+	for (uint32_t seen = 0; idx < core->dti.ctx_n && n < msg->dump.n && seen < DUMP_SLICE;
+			idx++, seen++)
 		if (core->dti.ctx[idx].flags & DTI_CTX_TCP_USED)
 			row_fill(core, idx, &msg->dump.rows[n++]);
 	msg->dump.first = idx < core->dti.ctx_n ? idx : UINT32_MAX;

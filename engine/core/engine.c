@@ -101,8 +101,8 @@ static struct rte_ring *admin_ring(struct core *core, const char *what)
 	char name[RTE_RING_NAMESIZE];
 
 	snprintf(name, sizeof(name), "%s_%llx", what, (unsigned long long)(uintptr_t)core);
-	return rte_ring_create_elem(name, sizeof(struct eta_admin_msg), ETA_ADMIN_RING, core->conf->socket_id,
-			RING_F_SP_ENQ | RING_F_SC_DEQ);
+	return rte_ring_create_elem(name, sizeof(struct eta_admin_msg), ETA_ADMIN_RING,
+			core->conf->socket_id, RING_F_SP_ENQ | RING_F_SC_DEQ);
 }
 
 static int ports_init(struct core *core, char *err, size_t err_len)
@@ -116,7 +116,8 @@ static int ports_init(struct core *core, char *err, size_t err_len)
 	memcpy(nc.port, core->conf->port, sizeof(nc.port));
 	if (core->conf->local_turnaround && nc.ports_n < PORTS_MAX) {
 		if (turn_init(core) != 0) {
-			snprintf(err, err_len, "no memory for the local turnaround of core %u", core->idx);
+			snprintf(err, err_len, "no memory for the local turnaround of core %u",
+					core->idx);
 			return -ENOMEM;
 		}
 		nc.port[nc.ports_n++] = core->turn_port;
@@ -124,7 +125,8 @@ static int ports_init(struct core *core, char *err, size_t err_len)
 	return net_init(&core->net, &nc, err, err_len);
 }
 
-int core_init(struct core *core, struct engine *engine, uint32_t idx, struct eta_core_page *page, char *err, size_t err_len)
+int core_init(struct core *core, struct engine *engine, uint32_t idx, struct eta_core_page *page,
+		char *err, size_t err_len)
 {
 	int rc;
 
@@ -136,7 +138,8 @@ int core_init(struct core *core, struct engine *engine, uint32_t idx, struct eta
 	core->port_hi = engine->conf.port_hi ? engine->conf.port_hi : 60999;
 	core->kick_fd = core->notify_fd = core->epoll_fd = -1;
 	if (tables_init(core) != 0) {
-		snprintf(err, err_len, "no memory for the tables of core %u (contexts=%u sessions=%u): more hugepages, or fewer contexts",
+		snprintf(err, err_len,
+				"no memory for the tables of core %u (contexts=%u sessions=%u): more hugepages, or fewer contexts",
 				idx, engine->conf.contexts_max, engine->conf.sessions_max);
 		return -ENOMEM;
 	}
@@ -150,7 +153,8 @@ int core_init(struct core *core, struct engine *engine, uint32_t idx, struct eta
 	core->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	core->notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!core->commands || !core->answers || core->kick_fd < 0 || core->notify_fd < 0) {
-		snprintf(err, err_len, "core %u: no rings or descriptors towards the kernel agent", idx);
+		snprintf(err, err_len, "core %u: no rings or descriptors towards the kernel agent",
+				idx);
 		return -ENOMEM;
 	}
 	return idle_init(core, err, err_len);
@@ -174,13 +178,15 @@ void core_fini(struct core *core)
 		rte_free(core->mem[--core->mem_n].base);
 }
 
-struct engine *engine_create(const struct engine_conf *conf, struct eta_core_page *const *core_page, char *err, size_t err_len)
+struct engine *engine_create(const struct engine_conf *conf, struct eta_core_page *const *core_page,
+		char *err, size_t err_len)
 {
 	struct engine *e;
 
 	if (conf->cores_n == 0 || conf->cores_n > ETA_CORES_MAX || conf->ports_n > PORTS_MAX ||
 			(conf->port_lo > conf->port_hi)) {
-		snprintf(err, err_len, "impossible engine configuration: cores=%u ports=%u port range %u..%u",
+		snprintf(err, err_len,
+				"impossible engine configuration: cores=%u ports=%u port range %u..%u",
 				conf->cores_n, conf->ports_n, conf->port_lo, conf->port_hi);
 		return NULL;
 	}
@@ -191,7 +197,8 @@ struct engine *engine_create(const struct engine_conf *conf, struct eta_core_pag
 	}
 	e->conf = *conf;
 	for (uint32_t i = 0; i < conf->cores_n; i++) {
-		e->core[i] = rte_zmalloc_socket("eta_core", sizeof(*e->core[i]), ETA_CACHELINE, conf->socket_id);
+		e->core[i] = rte_zmalloc_socket(
+				"eta_core", sizeof(*e->core[i]), ETA_CACHELINE, conf->socket_id);
 		if (!e->core[i]) {
 			snprintf(err, err_len, "no memory for core %u", i);
 			engine_destroy(e);

@@ -35,22 +35,23 @@ struct engine_conf {
 	uint32_t cores_n;
 	int lcore_cpu[ETA_CORES_MAX]; /* CPU of each core, -1 = not pinned */
 	int socket_id;
-	uint32_t contexts_max;      /* per core, rounded up to a power of two */
-	uint32_t embryos_max;       /* of those, in SYN-RECEIVED */
-	uint32_t sessions_max;      /* attached processes */
-	uint32_t mbufs_n;           /* frames in flight per core */
+	uint32_t contexts_max; /* per core, rounded up to a power of two */
+	uint32_t embryos_max;  /* of those, in SYN-RECEIVED */
+	uint32_t sessions_max; /* attached processes */
+	uint32_t mbufs_n;      /* frames in flight per core */
 	enum engine_idle idle;
-	uint32_t idle_spin_us;      /* adaptive: poll this long without work before sleeping */
-	bool local_turnaround;      /* traffic to our own address stays inside; false: sent out of the port */
-	bool loopback;              /* carry 127.0.0.0/8 and ::1 between attached programs */
-	uint16_t port_lo, port_hi;  /* ephemeral ports that KA reserved, host order */
+	uint32_t idle_spin_us; /* adaptive: poll this long without work before sleeping */
+	bool local_turnaround; /* traffic to our own address stays inside; false: sent out of the port */
+	bool loopback;         /* carry 127.0.0.0/8 and ::1 between attached programs */
+	uint16_t port_lo, port_hi; /* ephemeral ports that KA reserved, host order */
 	uint8_t isn_key[16];
-	uint8_t cc_default;         /* as eta_dti_al.cc */
-	uint32_t rcv_bytes_max;     /* per-connection receive window limit */
+	uint8_t cc_default;     /* as eta_dti_al.cc */
+	uint32_t rcv_bytes_max; /* per-connection receive window limit */
 	uint32_t snd_bytes_max;
 	uint32_t delack_us, rto_us_min, msl_ms; /* 0 = default */
 	uint64_t tsc_hz;
-	struct port *port[16];      /* opened by the caller (port_open), closed by the caller after engine_destroy */
+	struct port *port
+			[16]; /* opened by the caller (port_open), closed by the caller after engine_destroy */
 	uint32_t ports_n;
 };
 
@@ -61,7 +62,8 @@ struct engine_conf {
  *
  * All memory of the packet path is taken here. Return: engine, or NULL.   Context: cold, KA.
  */
-struct engine *engine_create(const struct engine_conf *conf, struct eta_core_page *const *core_page, char *err, size_t err_len);
+struct engine *engine_create(const struct engine_conf *conf, struct eta_core_page *const *core_page,
+		char *err, size_t err_len);
 void engine_destroy(struct engine *engine);
 struct core *engine_core(struct engine *engine, uint32_t idx);
 /* Bytes taken at create, for the start-up message. */
@@ -84,8 +86,10 @@ const char *core_check(const struct core *core);
 /* The rings towards KA (admin.h). Elements of the first two: struct eta_admin_msg by value; of the others: struct rte_mbuf *. */
 struct rte_ring *core_ring_commands(struct core *core); /* KA produces */
 struct rte_ring *core_ring_answers(struct core *core);  /* KA consumes */
-struct rte_ring *core_ring_punted(struct core *core);   /* KA consumes and frees; mbuf->port = engine port index */
-struct rte_ring *core_ring_injected(struct core *core); /* KA produces; mbuf->port = engine port to send on */
+struct rte_ring *core_ring_punted(
+		struct core *core); /* KA consumes and frees; mbuf->port = engine port index */
+struct rte_ring *core_ring_injected(
+		struct core *core); /* KA produces; mbuf->port = engine port to send on */
 /* Descriptors: write 8 bytes (eventfd) after producing a command or frame for a sleeping core; poll for answers and punted frames. */
 int core_kick_fd(const struct core *core);
 int core_notify_fd(const struct core *core);

@@ -105,7 +105,8 @@ void idle_look_kicks(struct core *core)
 /* Is there anything that the announcement of our sleep came too late for? */
 static bool is_work(struct core *core)
 {
-	return doorbell_ready(&core->dti) || !rte_ring_empty(core->commands) || !rte_ring_empty(core->net.punt.down);
+	return doorbell_ready(&core->dti) || !rte_ring_empty(core->commands) ||
+	       !rte_ring_empty(core->net.punt.down);
 }
 
 static struct timespec until(const struct core *core, uint64_t now_us)
@@ -115,7 +116,8 @@ static struct timespec until(const struct core *core, uint64_t now_us)
 	uint64_t max_us = core->is_napping ? IDLE_NAP_US : IDLE_SLEEP_US;
 
 	us = us < max_us ? us : max_us;
-	return (struct timespec){.tv_sec = (time_t)(us / 1000000u), .tv_nsec = (long)(us % 1000000u) * 1000};
+	return (struct timespec){
+			.tv_sec = (time_t)(us / 1000000u), .tv_nsec = (long)(us % 1000000u) * 1000};
 }
 
 void idle_sleep(struct core *core, uint64_t now_us)

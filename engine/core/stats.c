@@ -10,7 +10,10 @@
 
 #include "engine/core/core.h"
 
-#define FIELD(name) {#name, offsetof(struct core_stats, name)}
+#define FIELD(name)                                      \
+	{                                                \
+#name, offsetof(struct core_stats, name) \
+	}
 
 static const struct {
 	const char *name;

@@ -6,7 +6,8 @@
 
 #include <stddef.h>
 
-void trace_put(struct trace *t, uint64_t now_us, enum trace_what what, uint32_t a, uint32_t b, uint32_t c, uint32_t e)
+void trace_put(struct trace *t, uint64_t now_us, enum trace_what what, uint32_t a, uint32_t b,
+		uint32_t c, uint32_t e)
 {
 	struct trace_point *p = &t->point[t->n++ & (TRACE_POINTS - 1)];
 

@@ -15,15 +15,15 @@
 #define TRACE_POINTS 4096u /* power of two */
 
 /*      name        a            b             c */
-#define TRACE_TABLE(X)                                                                             \
-	X(RX,       "segment received: context, seq, length, flags")                               \
-	X(TX,       "segment sent: context, seq, length, flags")                                   \
-	X(PUNT,     "frame punted: port, reason, lport, rport")                                    \
-	X(OPEN,     "context opened: context, session, dti, gen")                                  \
-	X(CLOSED,   "connection gone: context, status")                                            \
-	X(FREE,     "context freed: context")                                                      \
-	X(ADMIN,    "command: op, status, session")                                                \
-	X(SLEEP,    "asleep until: milliseconds")
+#define TRACE_TABLE(X)                                         \
+	X(RX, "segment received: context, seq, length, flags") \
+	X(TX, "segment sent: context, seq, length, flags")     \
+	X(PUNT, "frame punted: port, reason, lport, rport")    \
+	X(OPEN, "context opened: context, session, dti, gen")  \
+	X(CLOSED, "connection gone: context, status")          \
+	X(FREE, "context freed: context")                      \
+	X(ADMIN, "command: op, status, session")               \
+	X(SLEEP, "asleep until: milliseconds")
 
 enum trace_what {
 #define X(name, text) TRACE_##name,
@@ -44,10 +44,12 @@ struct trace {
 	struct trace_point point[TRACE_POINTS];
 };
 
-void trace_put(struct trace *t, uint64_t now_us, enum trace_what what, uint32_t a, uint32_t b, uint32_t c, uint32_t e);
+void trace_put(struct trace *t, uint64_t now_us, enum trace_what what, uint32_t a, uint32_t b,
+		uint32_t c, uint32_t e);
 const char *trace_text(uint32_t what);
 
-static inline void trace(struct trace *t, uint64_t now_us, enum trace_what what, uint32_t a, uint32_t b, uint32_t c, uint32_t e)
+static inline void trace(struct trace *t, uint64_t now_us, enum trace_what what, uint32_t a,
+		uint32_t b, uint32_t c, uint32_t e)
 {
 	if (ETA_UNLIKELY(t->is_on))
 		trace_put(t, now_us, what, a, b, c, e);

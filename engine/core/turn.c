@@ -109,7 +109,8 @@ static const struct port_ops turn_ops = {
 
 int turn_init(struct core *core)
 {
-	struct turn *t = rte_zmalloc_socket("eta_turn", sizeof(*t), ETA_CACHELINE, core->conf->socket_id);
+	struct turn *t = rte_zmalloc_socket(
+			"eta_turn", sizeof(*t), ETA_CACHELINE, core->conf->socket_id);
 	char name[RTE_MEMPOOL_NAMESIZE];
 
 	if (!t)
@@ -122,16 +123,18 @@ int turn_init(struct core *core)
 	memcpy(t->port.mac, "\x02\x00\x00\x00\x00\xfe", 6);
 	snprintf(t->port.name, sizeof(t->port.name), "turn");
 	snprintf(name, sizeof(name), "tu_%llx", (unsigned long long)(uintptr_t)t);
-	t->port.pool = rte_pktmbuf_pool_create(name, TURN_POOL, 0, 0, TURN_ROOM, core->conf->socket_id);
+	t->port.pool = rte_pktmbuf_pool_create(
+			name, TURN_POOL, 0, 0, TURN_ROOM, core->conf->socket_id);
 	snprintf(name, sizeof(name), "ts_%llx", (unsigned long long)(uintptr_t)t);
-	t->small = rte_pktmbuf_pool_create(name, TURN_SMALL_POOL, 0, 0, TURN_SMALL_ROOM, core->conf->socket_id);
+	t->small = rte_pktmbuf_pool_create(
+			name, TURN_SMALL_POOL, 0, 0, TURN_SMALL_ROOM, core->conf->socket_id);
 	core->turn_port = &t->port;
 	if (!t->port.pool || !t->small) {
 		turn_fini(core);
 		return -1;
 	}
 	core->memory_bytes += sizeof(*t) + (uint64_t)TURN_POOL * (TURN_ROOM + 256u) +
-			(uint64_t)TURN_SMALL_POOL * (TURN_SMALL_ROOM + 256u);
+			      (uint64_t)TURN_SMALL_POOL * (TURN_SMALL_ROOM + 256u);
 	return 0;
 }
 

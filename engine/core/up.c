@@ -76,7 +76,8 @@ struct core_hop *core_hop(struct core *core, const struct ip_addr *dst)
 	struct core_hop *h = &core->hop[hop_slot(dst)];
 	const struct port *port;
 
-	if (ip_addr_equal(&h->dst, dst) && route_hop_is_current(&h->hop, route_epoch(core->net.route)))
+	if (ip_addr_equal(&h->dst, dst) &&
+			route_hop_is_current(&h->hop, route_epoch(core->net.route)))
 		return h;
 	h->dst = *dst;
 	h->confirm_us = 0;
@@ -113,7 +114,8 @@ void core_fail_unreachable(struct core *core)
 		struct tcp_ctx *ctx = &core->tcp.ctx[idx];
 
 		if (core->dti.ctx[idx].flags & DTI_CTX_HASHED)
-			(void)tcp_icmp_rx(&core->tcp, core, ctx, TCP_ICMP_UNREACHABLE, ctx->snd_una, 0, core->now_us);
+			(void)tcp_icmp_rx(&core->tcp, core, ctx, TCP_ICMP_UNREACHABLE, ctx->snd_una,
+					0, core->now_us);
 	}
 }
 
@@ -159,7 +161,8 @@ bool dti_up_port_is_odd(const struct core *env, uint16_t port_be)
 bool dti_up_notice(struct core *env, const struct eta_admin_msg *msg)
 {
 	if (rte_ring_free_count(env->answers) < CORE_NOTICE_ROOM ||
-			rte_ring_sp_enqueue_elem(env->answers, (void *)(uintptr_t)msg, sizeof(*msg)) != 0)
+			rte_ring_sp_enqueue_elem(
+					env->answers, (void *)(uintptr_t)msg, sizeof(*msg)) != 0)
 		return false;
 	env->is_answered = true;
 	return true;
@@ -174,19 +177,21 @@ static bool reply_hop(struct core *core, const struct ip_addr *dst, struct net_h
 
 	if (!core->reply_to.is_valid)
 		return false;
-	r = route_resolve_reply(core->net.route, dst, core->reply_to.port, core->reply_to.smac, core->now_us, hop);
+	r = route_resolve_reply(core->net.route, dst, core->reply_to.port, core->reply_to.smac,
+			core->now_us, hop);
 	return r == ROUTE_OK;
 }
 
 /* Where does a segment to @dst go? Return: NULL = nowhere now, counted. */
-static const struct net_hop *out_hop(struct core *core, const struct tcp_ctx *ctx, const struct ip_addr *dst,
-		struct net_hop *once)
+static const struct net_hop *out_hop(struct core *core, const struct tcp_ctx *ctx,
+		const struct ip_addr *dst, struct net_hop *once)
 {
 	const struct core_hop *h;
 
 	if ((!ctx || ctx->state == TCP_STATE_SYN_RECEIVED) && core->reply_to.is_valid &&
 			core->reply_to.port < core->net.ports_n &&
-			core->net.port[core->reply_to.port] != core->turn_port && reply_hop(core, dst, once))
+			core->net.port[core->reply_to.port] != core->turn_port &&
+			reply_hop(core, dst, once))
 		return once;
 	h = core_hop(core, dst);
 	if (h->result == ROUTE_OK || h->result == ROUTE_LOCAL)
@@ -201,7 +206,8 @@ static const struct net_hop *out_hop(struct core *core, const struct tcp_ctx *ct
 	return NULL;
 }
 
-int32_t tcp_up_send(struct core *env, struct tcp_ctx *ctx, const struct ip_tuple *tuple, const struct tcp_txseg *seg)
+int32_t tcp_up_send(struct core *env, struct tcp_ctx *ctx, const struct ip_tuple *tuple,
+		const struct tcp_txseg *seg)
 {
 	struct net_iov iov[IP_TX_IOVS_MAX];
 	struct ip_tx_opt opt = {0};
@@ -221,7 +227,8 @@ int32_t tcp_up_send(struct core *env, struct tcp_ctx *ctx, const struct ip_tuple
 	hop = out_hop(env, ctx, &tuple->raddr, &once);
 	if (!hop)
 		return -1;
-	trace(env->trace, env->now_us, TRACE_TX, ctx ? ctx->idx : 0, seg->seq, seg->len, seg->flags);
+	trace(env->trace, env->now_us, TRACE_TX, ctx ? ctx->idx : 0, seg->seq, seg->len,
+			seg->flags);
 	if (seg->len == 0)
 		return ip_tx_tcp(&env->net, hop, tuple, seg, &opt, iov, 0);
 	got = c ? source_iov(&env->dti, c, seg->off, seg->len, iov, &iov_n) : 0;
@@ -234,7 +241,7 @@ int32_t tcp_up_send(struct core *env, struct tcp_ctx *ctx, const struct ip_tuple
 		return ip_tx_tcp(&env->net, hop, tuple, seg, &opt, iov, iov_n);
 	part = *seg;
 	part.len = got;
-	part.flags &= (uint8_t)~(TCP_FIN | TCP_PSH);
+	part.flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 	return ip_tx_tcp(&env->net, hop, tuple, &part, &opt, iov, iov_n);
 }
 

@@ -59,7 +59,8 @@ static void child_word(const struct session *s, uint32_t dti, uint16_t gen, uint
 	if (!session_dti(s, dti, &al, &en))
 		return;
 	eta_store_relaxed_u32(&en->ctx, 0);
-	eta_store_release_u32((uint32_t *)(void *)&en->gen, ETA_DTI_WORD_MAKE(gen, state, ETA_STATUS_OK));
+	eta_store_release_u32(
+			(uint32_t *)(void *)&en->gen, ETA_DTI_WORD_MAKE(gen, state, ETA_STATUS_OK));
 }
 
 /* Post one child. Its EN half says CHILD from now on, so it cannot be opened or posted again. */
@@ -267,8 +268,8 @@ static uint32_t listen_ctx(struct dti *d, struct session *s, const struct eta_ad
 
 	if (idx != 0)
 		return idx;
-	if ((uint8_t)(word >> 16) != ETA_DTI_FREE || gen != msg->dti.gen || gen == (uint16_t)word || en->ctx != 0 ||
-			s->ctx_n >= s->dtis_max)
+	if ((uint8_t)(word >> 16) != ETA_DTI_FREE || gen != msg->dti.gen || gen == (uint16_t)word ||
+			en->ctx != 0 || s->ctx_n >= s->dtis_max)
 		return 0;
 	idx = dti_up_ctx_alloc(dti_env(d));
 	if (idx != 0)
@@ -398,7 +399,8 @@ uint32_t accept_visit(struct dti *d, uint32_t slice)
 
 /* ---- connections ---- */
 
-struct tcp_ctx *tcp_up_embryo(struct core *env, struct tcp_ctx *master, const struct ip_tuple *tuple)
+struct tcp_ctx *tcp_up_embryo(
+		struct core *env, struct tcp_ctx *master, const struct ip_tuple *tuple)
 {
 	struct dti *d = dti_of(env);
 	struct dti_master *m = master_of(d, master->idx);

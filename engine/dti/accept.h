@@ -38,22 +38,22 @@ struct dti_child {
 /* The children that one session has posted on one master. Pool; index 0 is never used. */
 struct dti_post {
 	uint16_t session;
-	uint16_t next;  /* of the same master; free: next free */
+	uint16_t next; /* of the same master; free: next free */
 	uint32_t n;
 	uint32_t head, tail;
 };
 
 /* A listener. Pool; index 0 is never used. */
 struct dti_master {
-	uint32_t ctx;      /* 0 = unused */
-	uint32_t next;     /* free: next free; else next listener of the same port bucket */
+	uint32_t ctx;  /* 0 = unused */
+	uint32_t next; /* free: next free; else next listener of the same port bucket */
 	uint32_t backlog;
 	uint32_t embryo_n; /* in SYN-RECEIVED */
 	uint32_t wait_n;   /* established, bound to no child */
 	uint32_t wait_head, wait_tail;
 	uint32_t unaccepted_n; /* bound, not yet accepted */
-	uint16_t post;     /* list of struct dti_post */
-	uint16_t turn;     /* ring that got the last connection */
+	uint16_t post;         /* list of struct dti_post */
+	uint16_t turn;         /* ring that got the last connection */
 	bool is_v6only;
 	bool is_closing;
 	bool is_visited;     /* on the list of accept_visit() */

@@ -182,8 +182,9 @@ static void find_ctx(struct dti *d, struct doorbell *b)
 
 static bool tail_fits(const struct dti_ctx *c, uint32_t tail)
 {
-	return tail - c->snd_tail <= ETA_STREAM_BYTES_MAX && tail - c->snd_una <= ETA_STREAM_BYTES_MAX &&
-			(!(c->flags & DTI_CTX_SHUT) || tail == c->snd_tail);
+	return tail - c->snd_tail <= ETA_STREAM_BYTES_MAX &&
+	       tail - c->snd_una <= ETA_STREAM_BYTES_MAX &&
+	       (!(c->flags & DTI_CTX_SHUT) || tail == c->snd_tail);
 }
 
 static bool head_fits(const struct dti_ctx *c, uint32_t head)
@@ -191,7 +192,8 @@ static bool head_fits(const struct dti_ctx *c, uint32_t head)
 	return head - c->rcv_head <= c->rcv_tail - c->rcv_head;
 }
 
-bool doorbell_counters(struct dti *d, uint32_t idx, const struct eta_dti_al *al, uint32_t tail, uint32_t head, bool more)
+bool doorbell_counters(struct dti *d, uint32_t idx, const struct eta_dti_al *al, uint32_t tail,
+		uint32_t head, bool more)
 {
 	struct dti_ctx *c = &d->ctx[idx];
 
@@ -264,7 +266,8 @@ static void act(struct dti *d, struct doorbell *b)
 		return;
 	}
 	if (c->flags & DTI_CTX_UNACCEPTED) {
-		if (op != ETA_DB_ACCEPTED && b->db.snd_tail == 0 && b->db.rcv_head == 0 && op == ETA_DB_DATA)
+		if (op != ETA_DB_ACCEPTED && b->db.snd_tail == 0 && b->db.rcv_head == 0 &&
+				op == ETA_DB_DATA)
 			return;
 		accept_done(d, b->idx);
 	}
@@ -272,7 +275,8 @@ static void act(struct dti *d, struct doorbell *b)
 	if ((c->flags & DTI_CTX_TCP_USED) || dti_is_open(d, c)) {
 		if (ETA_UNLIKELY(op == ETA_DB_PARAM))
 			take_urgent(d, b);
-		if (!doorbell_counters(d, b->idx, b->al, b->db.snd_tail, b->db.rcv_head, b->db.op & ETA_DB_MORE))
+		if (!doorbell_counters(d, b->idx, b->al, b->db.snd_tail, b->db.rcv_head,
+				    b->db.op & ETA_DB_MORE))
 			return;
 		if (b->db.op & ETA_DB_WANT_WRITE) {
 			c->flags |= DTI_CTX_WANT_WRITE;

@@ -19,9 +19,9 @@ struct dti;
 struct dti_ring;
 struct session;
 
-#define DOORBELL_BATCH 16u    /* entries looked at together */
-#define DOORBELL_QUANTUM 64   /* entries of one session per round */
-#define DOORBELL_BUDGET 256u  /* entries of one call */
+#define DOORBELL_BATCH 16u   /* entries looked at together */
+#define DOORBELL_QUANTUM 64  /* entries of one session per round */
+#define DOORBELL_BUDGET 256u /* entries of one call */
 
 /* Take and act on what is there, within DOORBELL_BUDGET. Return: entries taken. Context: hot, core. */
 uint32_t doorbell_drain(struct dti *d);

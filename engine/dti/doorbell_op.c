@@ -44,7 +44,8 @@ static void open_failed(struct dti *d, const struct doorbell *b, uint8_t status)
 	b->en->flags = ETA_EV_CLOSED;
 	eta_store_release_u32((uint32_t *)(void *)&b->en->gen,
 			ETA_DTI_WORD_MAKE(b->db.gen, ETA_DTI_CLOSED, status));
-	event_reply(d, &d->ring[ring ? ring : b->ring], b->db.dti, b->db.gen, ETA_EV_CLOSED, ETA_DTI_CLOSED, status);
+	event_reply(d, &d->ring[ring ? ring : b->ring], b->db.dti, b->db.gen, ETA_EV_CLOSED,
+			ETA_DTI_CLOSED, status);
 }
 
 /* A local address that KA has authorised for this use of the DTI. */
@@ -91,7 +92,8 @@ static bool may_open(struct dti *d, struct doorbell *b)
 
 	if ((uint8_t)(word >> 16) != ETA_DTI_FREE || b->db.gen != gen || gen == (uint16_t)word)
 		return false;
-	if (old != 0 && old != b->idx && (c->flags & DTI_CTX_BOUND) && c->session == b->session && c->dti == b->dti)
+	if (old != 0 && old != b->idx && (c->flags & DTI_CTX_BOUND) && c->session == b->session &&
+			c->dti == b->dti)
 		dti_unbind(d, old); /* subscribed, never opened, and now another generation */
 	return true;
 }
@@ -170,7 +172,8 @@ static void tell_level(struct dti *d, const struct doorbell *b)
 
 	if ((uint16_t)eta_load_relaxed_u32(ETA_DTI_WORD(b->en)) != c->gen)
 		return; /* not opened yet */
-	ev = (uint8_t)(eta_load_relaxed_u32(&b->en->flags) & (ETA_EV_RD_CLOSED | ETA_EV_CLOSED | ETA_EV_URGENT));
+	ev = (uint8_t)(eta_load_relaxed_u32(&b->en->flags) &
+			(ETA_EV_RD_CLOSED | ETA_EV_CLOSED | ETA_EV_URGENT));
 	if (c->flags & DTI_CTX_MASTER)
 		ev = d->master[c->master].wait_n != 0 ? ETA_EV_ACCEPT : 0;
 	else if (c->rcv_tail != c->rcv_head)
@@ -209,7 +212,8 @@ void doorbell_without_ctx(struct dti *d, struct doorbell *b, unsigned int op)
 			(uint8_t)(word >> 16) == ETA_DTI_CLOSED && b->en->ctx == 0) {
 		eta_store_release_u32((uint32_t *)(void *)&b->en->gen,
 				ETA_DTI_WORD_MAKE(b->db.gen, ETA_DTI_FREE, ETA_STATUS_OK));
-		event_reply(d, &d->ring[b->ring], b->db.dti, b->db.gen, ETA_EV_FREE, ETA_DTI_FREE, ETA_STATUS_OK);
+		event_reply(d, &d->ring[b->ring], b->db.dti, b->db.gen, ETA_EV_FREE, ETA_DTI_FREE,
+				ETA_STATUS_OK);
 		return;
 	}
 	d->stats.db_unknown++;

@@ -84,10 +84,10 @@ int dti_init(struct dti *d, const struct dti_conf *conf)
 	d->child_n = d->ctx_n + 2048;
 	d->master_n = RTE_MIN(d->ctx_n, 4096u) + 1;
 	d->stage_n = 257;
-	d->rcv_bytes_max = conf->rcv_bytes_max ? RTE_MIN(conf->rcv_bytes_max, ETA_STREAM_BYTES_MAX) :
-						 ETA_STREAM_BYTES_MAX;
-	d->snd_bytes_max = conf->snd_bytes_max ? RTE_MIN(conf->snd_bytes_max, ETA_STREAM_BYTES_MAX) :
-						 ETA_STREAM_BYTES_MAX;
+	d->rcv_bytes_max = conf->rcv_bytes_max ? RTE_MIN(conf->rcv_bytes_max, ETA_STREAM_BYTES_MAX)
+					       : ETA_STREAM_BYTES_MAX;
+	d->snd_bytes_max = conf->snd_bytes_max ? RTE_MIN(conf->snd_bytes_max, ETA_STREAM_BYTES_MAX)
+					       : ETA_STREAM_BYTES_MAX;
 	d->ctx = take(d, d->ctx_n, sizeof(*d->ctx), sock);
 	d->session = take(d, d->session_n, sizeof(*d->session), sock);
 	d->seg = take(d, d->seg_n, sizeof(*d->seg), sock);
@@ -248,7 +248,8 @@ static uint16_t kib(uint32_t bytes, uint32_t max)
 	return (uint16_t)(bytes / KIB);
 }
 
-void dti_apply_param(struct dti *d, struct dti_ctx *c, const struct eta_dti_al *line1, struct tcp_param *param)
+void dti_apply_param(struct dti *d, struct dti_ctx *c, const struct eta_dti_al *line1,
+		struct tcp_param *param)
 {
 	c->rcvbuf_kib = kib(line1->rcvbuf_bytes, d->rcv_bytes_max);
 	c->sndbuf_kib = kib(line1->sndbuf_bytes, d->snd_bytes_max);
@@ -311,7 +312,8 @@ void dti_slot_put(struct dti *d, uint32_t idx)
 		d->session[c->session].ctx_n--;
 		c->session = 0;
 	}
-	if (c->session != 0 || (c->flags & (DTI_CTX_TCP_USED | DTI_CTX_NOTICE | DTI_CTX_MASTER | DTI_CTX_SWEPT)))
+	if (c->session != 0 || (c->flags & (DTI_CTX_TCP_USED | DTI_CTX_NOTICE | DTI_CTX_MASTER |
+							   DTI_CTX_SWEPT)))
 		return;
 	dti_up_ctx_free(dti_env(d), idx);
 }

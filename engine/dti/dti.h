@@ -54,26 +54,26 @@ struct dti {
 	/* the loop's */
 	uint64_t now_us;
 	struct tcp_stack *tcp;
-	struct dti_ctx *ctx;   /* [ctx_n] */
+	struct dti_ctx *ctx; /* [ctx_n] */
 	uint32_t ctx_n;
 	uint32_t dirty_head, dirty_tail; /* contexts to publish */
-	uint16_t owing;        /* list of rings with something owed, through dti_ring.owing_next */
+	uint16_t owing; /* list of rings with something owed, through dti_ring.owing_next */
 	uint32_t touched_n;
 	uint16_t touched[DTI_TOUCHED_MAX]; /* rings with events not yet checked for sleepers */
 
 	/* sessions */
 	struct session *session; /* [session_n] */
 	uint32_t session_n;
-	uint16_t poll_at;        /* a session of the circular list of those with polled rings; 0 = none */
-	uint32_t ending_n;       /* sessions that session_reap() works on */
-	uint32_t dormant_n;      /* rings off the polled list */
-	struct dti_seg *seg;     /* [seg_n] */
+	uint16_t poll_at;  /* a session of the circular list of those with polled rings; 0 = none */
+	uint32_t ending_n; /* sessions that session_reap() works on */
+	uint32_t dormant_n;  /* rings off the polled list */
+	struct dti_seg *seg; /* [seg_n] */
 	uint32_t seg_n;
-	struct dti_ring *ring;   /* [ring_n] */
+	struct dti_ring *ring; /* [ring_n] */
 	uint32_t ring_n;
 	uint64_t (*map)[SEG_MAP_WORDS]; /* [map_n] */
 	uint32_t map_n;
-	uint16_t map_free;       /* free blocks: list through word 0 */
+	uint16_t map_free; /* free blocks: list through word 0 */
 
 	/* pools, each a free list */
 	struct dti_note *note;
@@ -91,25 +91,25 @@ struct dti {
 	uint32_t master_n, master_free;
 	uint8_t (*stage)[STAGE_BYTES];
 	uint32_t stage_n, stage_free;
-	struct dti_bind *bind;   /* [DTI_BINDS_MAX] */
+	struct dti_bind *bind; /* [DTI_BINDS_MAX] */
 
 	/* listeners by local port: index of dti_master */
 	uint32_t listen[DTI_LISTEN_BUCKETS];
-	uint32_t visit_head;   /* masters that accept_visit() works on */
+	uint32_t visit_head; /* masters that accept_visit() works on */
 	uint32_t embryo_n, embryos_max;
 
 	/* sweep lists: contexts with receive chunks; filled this second, and last second */
 	uint32_t sweep_new_head, sweep_new_tail;
 	uint32_t sweep_old_head;
-	uint64_t sweep_us;       /* when the lists were last exchanged */
+	uint64_t sweep_us; /* when the lists were last exchanged */
 	uint64_t ring_sweep_us;
 
 	uint32_t rcv_bytes_max, snd_bytes_max;
-	bool is_unfinished;      /* a bound was met in this turn: do not sleep */
-	bool is_seg_low;     /* a session has just come to want receive memory */
+	bool is_unfinished; /* a bound was met in this turn: do not sleep */
+	bool is_seg_low;    /* a session has just come to want receive memory */
 	struct dti_stats stats;
 	uint64_t memory_bytes;
-	void *mem[16];         /* for dti_fini */
+	void *mem[16]; /* for dti_fini */
 	uint32_t mem_n;
 };
 
@@ -134,7 +134,8 @@ void dti_fini(struct dti *d);
 enum eta_status dti_bind_authorise(struct dti *d, const struct eta_admin_msg *msg);
 
 /* Context @idx bound to {session, dti, gen}; 0 = none. The EN half's own word is only a hint: the context must agree. Context: hot. */
-static inline uint32_t dti_lookup(const struct dti *d, uint16_t session, uint32_t dti, uint16_t gen, const struct eta_dti_en *en)
+static inline uint32_t dti_lookup(const struct dti *d, uint16_t session, uint32_t dti, uint16_t gen,
+		const struct eta_dti_en *en)
 {
 	uint32_t idx = eta_load_relaxed_u32(&en->ctx);
 	const struct dti_ctx *c;
@@ -165,7 +166,8 @@ void dti_open(struct dti *d, uint32_t idx, uint8_t state, uint8_t status);
 /* Read the parameters of line 1 of the AL half, once; @line1 receives a private copy (line 0 of it stays zero). */
 void dti_read_param(const struct eta_dti_al *al, struct eta_dti_al *line1);
 /* Apply what concerns this room (buffers, TOS, TTL); fill @param for TCP. */
-void dti_apply_param(struct dti *d, struct dti_ctx *c, const struct eta_dti_al *line1, struct tcp_param *param);
+void dti_apply_param(struct dti *d, struct dti_ctx *c, const struct eta_dti_al *line1,
+		struct tcp_param *param);
 /* What AL may keep unacknowledged now. Return: true if it grew. */
 bool dti_update_snd_limit(struct dti *d, uint32_t idx);
 /* The DTI of @idx is free: memory goes, the EN half says FREE, subscribers are told. */

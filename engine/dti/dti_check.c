@@ -101,7 +101,8 @@ static const char *check_masters(const struct dti *d)
 			unaccepted_n += (c->flags & DTI_CTX_UNACCEPTED) != 0;
 			embryo_n += (c->flags & (DTI_CTX_WAITING | DTI_CTX_UNACCEPTED)) == 0;
 		}
-		if (embryo_n != m->embryo_n || wait_n != m->wait_n || unaccepted_n != m->unaccepted_n)
+		if (embryo_n != m->embryo_n || wait_n != m->wait_n ||
+				unaccepted_n != m->unaccepted_n)
 			return "a master counts its connections wrongly";
 		embryos += embryo_n;
 	}

@@ -36,8 +36,9 @@
 #define DTI_CTX_KILL 0x0800u       /* hostile or broken: abort at the next publish */
 #define DTI_CTX_SWEPT 0x1000u      /* on a sweep list */
 #define DTI_CTX_ACTIVE 0x2000u     /* bytes came since the sweep last looked */
-#define DTI_CTX_TUPLE 0x4000u      /* its local port is outside the engine's range: KA was, or is to be, told */
-#define DTI_CTX_NOTICE 0x8000u     /* that TUPLE_ADD (TCP_USED) or TUPLE_DEL is still owed to KA */
+#define DTI_CTX_TUPLE \
+	0x4000u /* its local port is outside the engine's range: KA was, or is to be, told */
+#define DTI_CTX_NOTICE 0x8000u /* that TUPLE_ADD (TCP_USED) or TUPLE_DEL is still owed to KA */
 
 /* A subscription. Its reference (uint32_t): context index = the one inline; DTI_SUB_NODE | node = one of the pool. 0 = none. */
 #define DTI_SUB_NODE 0x80000000u
@@ -68,17 +69,17 @@ struct dti_ctx {
 	uint32_t snd_una;       /* acknowledged */
 	uint32_t sub_more;      /* node of the second subscription, 0 = none */
 	union {
-		uint32_t snd_chunk;   /* private copy of the oldest send chunk's meta; ETA_CHUNK_NONE = none */
+		uint32_t snd_chunk; /* private copy of the oldest send chunk's meta; ETA_CHUNK_NONE = none */
 		uint32_t accept_next; /* WAITING: next in the master's queue */
 	};
 	uint32_t snd_off;
-	uint32_t snd_more;      /* note of the following send chunk, 0 = none */
-	uint32_t snd_last;      /* note of the last send chunk, 0 = the one above is the last */
-	uint32_t rcv_chunk;     /* receive chunk of the oldest byte kept, ETA_CHUNK_NONE = none */
-	uint32_t rcv_last;      /* newest receive chunk */
+	uint32_t snd_more;  /* note of the following send chunk, 0 = none */
+	uint32_t snd_last;  /* note of the last send chunk, 0 = the one above is the last */
+	uint32_t rcv_chunk; /* receive chunk of the oldest byte kept, ETA_CHUNK_NONE = none */
+	uint32_t rcv_last;  /* newest receive chunk */
 	union {
-		uint32_t rcv_cur;   /* where the last bytes were placed */
-		uint32_t stage;     /* WAITING: buffer of early bytes, 0 = none */
+		uint32_t rcv_cur; /* where the last bytes were placed */
+		uint32_t stage;   /* WAITING: buffer of early bytes, 0 = none */
 	};
 
 	/* line 1: output, lists */
@@ -86,11 +87,11 @@ struct dti_ctx {
 	uint32_t dirty_next;
 	struct dti_sub sub;
 	uint32_t sweep_next;
-	uint32_t master;        /* UNACCEPTED, WAITING, embryo: context of the listener; MASTER: index of its dti_master; else 0 */
-	uint8_t snd_order;      /* of snd_chunk */
-	uint8_t tos;            /* for IP */
+	uint32_t master; /* UNACCEPTED, WAITING, embryo: context of the listener; MASTER: index of its dti_master; else 0 */
+	uint8_t snd_order; /* of snd_chunk */
+	uint8_t tos;       /* for IP */
 	uint8_t ttl;
-	uint8_t ev;             /* ETA_EV_* to publish at the end of this burst */
+	uint8_t ev; /* ETA_EV_* to publish at the end of this burst */
 };
 ETA_ASSERT_SIZE(struct dti_ctx, 2 * ETA_CACHELINE);
 ETA_ASSERT_LINE(struct dti_ctx, tuple, 1);

@@ -36,7 +36,8 @@ static uint32_t sub_ctx(const struct dti *d, uint32_t ref)
 /* Walk: the inline one, then the nodes; unused ones (ring 0) are met too. */
 static uint32_t sub_next(const struct dti *d, uint32_t ref)
 {
-	uint32_t node = ref & DTI_SUB_NODE ? d->sub[ref & ~DTI_SUB_NODE].next : d->ctx[ref].sub_more;
+	uint32_t node = ref & DTI_SUB_NODE ? d->sub[ref & ~DTI_SUB_NODE].next
+					   : d->ctx[ref].sub_more;
 
 	return node ? node | DTI_SUB_NODE : 0;
 }
@@ -131,13 +132,15 @@ static void subs_end(struct dti *d, uint32_t idx, uint16_t ring, bool and_owed)
 	uint32_t prev = 0;
 	uint32_t node = c->sub_more;
 
-	if (c->sub.ring != 0 && (ring == 0 || sub_ring(&c->sub) == ring) && (and_owed || !(c->sub.ring & DTI_SUB_OWED)))
+	if (c->sub.ring != 0 && (ring == 0 || sub_ring(&c->sub) == ring) &&
+			(and_owed || !(c->sub.ring & DTI_SUB_OWED)))
 		sub_end(d, idx, idx, 0);
 	while (node != 0) {
 		uint32_t next = d->sub[node].next;
 		const struct dti_sub *sub = &d->sub[node].sub;
 
-		if ((ring == 0 || sub_ring(sub) == ring) && (and_owed || !(sub->ring & DTI_SUB_OWED)))
+		if ((ring == 0 || sub_ring(sub) == ring) &&
+				(and_owed || !(sub->ring & DTI_SUB_OWED)))
 			sub_end(d, idx, node | DTI_SUB_NODE, prev);
 		else
 			prev = node;
@@ -168,7 +171,8 @@ bool event_has_subscriber(struct dti *d, uint32_t idx, uint16_t session)
 		const struct dti_sub *sub = sub_of(d, ref);
 		const struct dti_ring *ring = &d->ring[sub_ring(sub)];
 
-		if (sub->ring != 0 && (sub->mask & ETA_EV_ACCEPT) && ring->session == session && !ring->is_closed)
+		if (sub->ring != 0 && (sub->mask & ETA_EV_ACCEPT) && ring->session == session &&
+				!ring->is_closed)
 			return true;
 	}
 	return false;
@@ -209,7 +213,8 @@ uint16_t event_subscriber(struct dti *d, uint32_t idx, bool *is_contended)
 /* ---- sending ---- */
 
 /* The number of a DTI of session @owner as @reader knows it. */
-static inline uint32_t dti_number(const struct dti *d, uint16_t owner, uint16_t reader, uint32_t dti)
+static inline uint32_t dti_number(
+		const struct dti *d, uint16_t owner, uint16_t reader, uint32_t dti)
 {
 	const struct session *r = &d->session[reader];
 
@@ -234,7 +239,8 @@ static inline bool push(struct dti *d, struct dti_ring *ring, const struct eta_e
 }
 
 /* The newest state of context @idx as an event with @flags for @ring. */
-static inline void compose(struct dti *d, uint32_t idx, const struct dti_ring *ring, uint8_t flags, struct eta_event *ev)
+static inline void compose(struct dti *d, uint32_t idx, const struct dti_ring *ring, uint8_t flags,
+		struct eta_event *ev)
 {
 	const struct dti_ctx *c = &d->ctx[idx];
 	struct eta_dti_en *en;
@@ -330,10 +336,11 @@ static bool push_reply(struct dti *d, struct dti_ring *ring, const struct dti_re
 	return push(d, ring, &ev);
 }
 
-void event_reply(struct dti *d, struct dti_ring *ring, uint32_t dti, uint16_t gen, uint8_t flags, uint8_t state,
-		uint8_t status)
+void event_reply(struct dti *d, struct dti_ring *ring, uint32_t dti, uint16_t gen, uint8_t flags,
+		uint8_t state, uint8_t status)
 {
-	struct dti_reply r = {.dti = dti, .gen = gen, .flags = flags, .state = state, .status = status};
+	struct dti_reply r = {
+			.dti = dti, .gen = gen, .flags = flags, .state = state, .status = status};
 	uint32_t n = d->reply_free;
 
 	if (ring->is_closed || (ring->reply_head == 0 && push_reply(d, ring, &r)))
@@ -508,7 +515,8 @@ void event_mark(struct dti *d, uint32_t idx, uint8_t ev)
 static bool tell_ka(struct dti *d, struct dti_ctx *c)
 {
 	struct eta_admin_msg msg = {
-			.op = c->flags & DTI_CTX_TCP_USED ? ETA_ADMIN_TUPLE_ADD : ETA_ADMIN_TUPLE_DEL,
+			.op = c->flags & DTI_CTX_TCP_USED ? ETA_ADMIN_TUPLE_ADD
+							  : ETA_ADMIN_TUPLE_DEL,
 			.session = d->session[c->session].number,
 	};
 
@@ -525,7 +533,8 @@ static bool tell_ka(struct dti *d, struct dti_ctx *c)
 static void kill_now(struct dti *d, uint32_t idx)
 {
 	struct dti_ctx *c = &d->ctx[idx];
-	struct eta_admin_msg msg = {.op = ETA_ADMIN_DTI_DEAD, .session = d->session[c->session].number};
+	struct eta_admin_msg msg = {
+			.op = ETA_ADMIN_DTI_DEAD, .session = d->session[c->session].number};
 	struct eta_dti_en *en;
 
 	c->flags &= ~DTI_CTX_KILL;
@@ -595,7 +604,8 @@ static void publish_bound(struct dti *d, uint32_t idx)
 				tell(d, ref, ev & sub->mask);
 		}
 	}
-	if ((c->flags & DTI_CTX_CLOSING) && (c->snd_una == c->snd_tail || !(c->flags & DTI_CTX_TCP_USED)))
+	if ((c->flags & DTI_CTX_CLOSING) &&
+			(c->snd_una == c->snd_tail || !(c->flags & DTI_CTX_TCP_USED)))
 		dti_unbind(d, idx);
 }
 
@@ -751,6 +761,7 @@ void event_write_info(struct dti *d, uint32_t idx)
 	en->retrans_bytes = info.retrans_bytes;
 	en->snd_wscale = info.snd_wscale;
 	en->rcv_wscale = info.rcv_wscale;
-	en->opt_flags = (uint8_t)((info.timestamps ? 1 : 0) | (info.sack ? 2 : 0) | (info.wscale ? 4 : 0));
+	en->opt_flags = (uint8_t)((info.timestamps ? 1 : 0) | (info.sack ? 2 : 0) |
+				  (info.wscale ? 4 : 0));
 	en->ca_state = info.loss_state;
 }

@@ -50,7 +50,8 @@ void event_publish(struct dti *d);
 void event_tell_freed(struct dti *d, uint32_t idx);
 
 /* Event for a DTI without context. Context: core. */
-void event_reply(struct dti *d, struct dti_ring *ring, uint32_t dti, uint16_t gen, uint8_t flags, uint8_t state, uint8_t status);
+void event_reply(struct dti *d, struct dti_ring *ring, uint32_t dti, uint16_t gen, uint8_t flags,
+		uint8_t state, uint8_t status);
 
 /**
  * event_subscribe() - Add or change the subscription of @ring to context @idx; event_unsubscribe() ends it.

@@ -19,7 +19,7 @@
 #define SWEEP_US 1000000u
 #define BULK_BYTES (32u << 10) /* a connection that holds this much gets large chunks */
 #define SOME_BYTES (4u << 10)
-#define RING_SHARE 4u          /* AL owes a doorbell after a quarter of the buffer */
+#define RING_SHARE 4u /* AL owes a doorbell after a quarter of the buffer */
 #define KIB 1024u
 
 static struct eta_chunk_meta *rcv_meta(const struct dti *d, const struct dti_ctx *c, uint32_t chunk)
@@ -57,7 +57,8 @@ static uint32_t chunk_take(struct dti *d, struct session *s, uint32_t *order)
 
 		if (chunk != ETA_CHUNK_NONE || *order == ETA_CHUNK_ORDER_SMALL)
 			return chunk;
-		*order = *order == ETA_CHUNK_ORDER_LARGE ? ETA_CHUNK_ORDER_MEDIUM : ETA_CHUNK_ORDER_SMALL;
+		*order = *order == ETA_CHUNK_ORDER_LARGE ? ETA_CHUNK_ORDER_MEDIUM
+							 : ETA_CHUNK_ORDER_SMALL;
 	}
 }
 
@@ -152,7 +153,8 @@ static uint32_t chain_extend(struct dti *d, struct dti_ctx *c, uint32_t upto, ui
 }
 
 /* Copy to [@off, @off + @len), which the chain covers. Return: bytes stored from the front. */
-static uint32_t chain_write(struct dti *d, struct dti_ctx *c, uint32_t off, const uint8_t *data, uint32_t len)
+static uint32_t chain_write(
+		struct dti *d, struct dti_ctx *c, uint32_t off, const uint8_t *data, uint32_t len)
 {
 	const struct session *s = &d->session[c->session];
 	struct eta_chunk_meta *m = c->rcv_cur != ETA_CHUNK_NONE ? rcv_meta(d, c, c->rcv_cur) : NULL;
@@ -182,7 +184,8 @@ static uint32_t chain_write(struct dti *d, struct dti_ctx *c, uint32_t off, cons
 }
 
 /* Copy to [@off, @off + @len) if all of it lies in the chunk that took the last bytes. */
-static inline bool chunk_write(const struct dti *d, const struct dti_ctx *c, uint32_t off, const uint8_t *data, uint32_t len)
+static inline bool chunk_write(const struct dti *d, const struct dti_ctx *c, uint32_t off,
+		const uint8_t *data, uint32_t len)
 {
 	const struct session *s = &d->session[c->session];
 	const struct eta_chunk_meta *m;
@@ -205,7 +208,8 @@ static inline bool chunk_write(const struct dti *d, const struct dti_ctx *c, uin
 
 /* ---- for TCP ---- */
 
-static uint32_t stage_write(struct dti *d, struct dti_ctx *c, uint32_t off, const uint8_t *data, uint32_t len)
+static uint32_t stage_write(
+		struct dti *d, struct dti_ctx *c, uint32_t off, const uint8_t *data, uint32_t len)
 {
 	if (c->stage == 0) {
 		if (d->stage_free == 0)
@@ -233,7 +237,8 @@ static void reclaim(struct dti *d, struct dti_ctx *c)
 		place_consumed(d, c, head);
 }
 
-uint32_t tcp_up_place(struct core *env, struct tcp_ctx *ctx, uint32_t off, const uint8_t *data, uint32_t len)
+uint32_t tcp_up_place(struct core *env, struct tcp_ctx *ctx, uint32_t off, const uint8_t *data,
+		uint32_t len)
 {
 	struct dti *d = dti_of(env);
 	struct dti_ctx *c = &d->ctx[ctx->idx];
@@ -379,7 +384,9 @@ static bool move_copy(struct dti *d, struct dti_ctx *c, const struct dti_ctx *fr
 		if (!eta_counter_after(chain_extend(d, c, m->off + size, size), m->off + size - 1))
 			return false;
 		chain_write(d, c, m->off,
-				xlate_bytes(d, &d->session[from->session], chunk, m->order, ETA_SEG_EN), size);
+				xlate_bytes(d, &d->session[from->session], chunk, m->order,
+						ETA_SEG_EN),
+				size);
 		chunk = m->next;
 	}
 	return true;
@@ -399,7 +406,9 @@ static bool move_to_stage(struct dti *d, struct dti_ctx *c, const struct dti_ctx
 	if (!m || m->off != 0)
 		return false;
 	n = RTE_MIN(ETA_CHUNK_BYTES(m->order), STAGE_BYTES);
-	return stage_write(d, c, 0, xlate_bytes(d, &d->session[from->session], from->rcv_chunk, m->order, ETA_SEG_EN),
+	return stage_write(d, c, 0,
+			       xlate_bytes(d, &d->session[from->session], from->rcv_chunk, m->order,
+					       ETA_SEG_EN),
 			       n) == n;
 }
 
@@ -414,7 +423,7 @@ bool place_move(struct dti *d, struct dti_ctx *from, struct dti_ctx *c)
 		if (n == 0)
 			return true;
 		return !eta_counter_after(n, chain_extend(d, c, n, 0)) &&
-				chain_write(d, c, 0, d->stage[from->stage], n) == n;
+		       chain_write(d, c, 0, d->stage[from->stage], n) == n;
 	}
 	return move_copy(d, c, from);
 }
@@ -448,7 +457,8 @@ uint32_t place_sweep(struct dti *d, uint32_t budget)
 {
 	uint32_t n = 0;
 
-	if (d->sweep_old_head == 0 && d->sweep_new_head != 0 && d->now_us - d->sweep_us >= SWEEP_US) {
+	if (d->sweep_old_head == 0 && d->sweep_new_head != 0 &&
+			d->now_us - d->sweep_us >= SWEEP_US) {
 		d->sweep_us = d->now_us;
 		d->sweep_old_head = d->sweep_new_head;
 		d->sweep_new_head = d->sweep_new_tail = 0;

@@ -41,7 +41,8 @@ enum eta_status session_add(struct dti *d, const struct eta_admin_msg *msg)
 	s->number = msg->session;
 	s->state = SESSION_LIVE;
 	s->dtis_max = msg->session_add.dtis_max ? msg->session_add.dtis_max : ETA_SESSION_DTIS_MAX;
-	s->rcv_bytes_max = msg->session_add.rcv_bytes_max ? msg->session_add.rcv_bytes_max : UINT64_MAX;
+	s->rcv_bytes_max = msg->session_add.rcv_bytes_max ? msg->session_add.rcv_bytes_max
+							  : UINT64_MAX;
 	s->uid = msg->session_add.uid;
 	s->pid = msg->session_add.pid;
 	s->kick_fd = -1;
@@ -71,16 +72,17 @@ static bool seg_fits(const struct eta_admin_msg *m)
 		return false;
 	if (m->seg.kind != ETA_SEG_AL && m->seg.kind != ETA_SEG_EN && m->seg.kind != ETA_SEG_APP)
 		return false;
-	if (m->seg.dti_n > ETA_SESSION_DTIS_MAX || m->seg.dti_first > ETA_SESSION_DTIS_MAX - m->seg.dti_n)
+	if (m->seg.dti_n > ETA_SESSION_DTIS_MAX ||
+			m->seg.dti_first > ETA_SESSION_DTIS_MAX - m->seg.dti_n)
 		return false;
 	if (m->seg.chunk_pages > ETA_CHUNK_PAGE(~0u) + 1)
 		return false;
 	return (m->seg.dti_off % ETA_CACHELINE) == 0 && (m->seg.meta_off % 16) == 0 &&
-			(m->seg.chunk_off % ETA_PAGE_BYTES) == 0 &&
-			area_fits(bytes, m->seg.dti_off, m->seg.dti_n * half) &&
-			area_fits(bytes, m->seg.meta_off,
-					m->seg.chunk_pages * (uint64_t)sizeof(struct eta_chunk_meta)) &&
-			area_fits(bytes, m->seg.chunk_off, m->seg.chunk_pages * (uint64_t)ETA_PAGE_BYTES);
+	       (m->seg.chunk_off % ETA_PAGE_BYTES) == 0 &&
+	       area_fits(bytes, m->seg.dti_off, m->seg.dti_n * half) &&
+	       area_fits(bytes, m->seg.meta_off,
+			       m->seg.chunk_pages * (uint64_t)sizeof(struct eta_chunk_meta)) &&
+	       area_fits(bytes, m->seg.chunk_off, m->seg.chunk_pages * (uint64_t)ETA_PAGE_BYTES);
 }
 
 static void seg_unmap(struct dti *d, struct dti_seg *g)
@@ -122,7 +124,8 @@ static void dseg_pair(struct dti *d, struct session *s, const struct dti_seg *g)
 	for (uint32_t i = 0; i <= ETA_SEGS_MAX; i++) {
 		const struct dti_seg *o = &d->seg[s->seg[i]];
 
-		if (s->seg[i] == 0 || o->kind == g->kind || o->dti_n != g->dti_n || o->dti_first != g->dti_first ||
+		if (s->seg[i] == 0 || o->kind == g->kind || o->dti_n != g->dti_n ||
+				o->dti_first != g->dti_first ||
 				(o->kind != ETA_SEG_AL && o->kind != ETA_SEG_EN))
 			continue;
 		if (s->dseg_n == SESSION_DSEGS_MAX)
@@ -228,7 +231,8 @@ static uint32_t seg_page_alloc(struct dti *d, struct dti_seg *g, uint32_t order)
 /* More is asked for before what there is ends: KA and the application take their time. */
 static void look_low(struct dti *d, struct session *s)
 {
-	if (s->is_seg_asked || s->rcv_pages_all - s->rcv_pages >= s->rcv_pages_all / RCV_LOW_SHARE ||
+	if (s->is_seg_asked ||
+			s->rcv_pages_all - s->rcv_pages >= s->rcv_pages_all / RCV_LOW_SHARE ||
 			(uint64_t)s->rcv_pages_all * ETA_PAGE_BYTES >= s->rcv_bytes_max)
 		return;
 	s->is_seg_wanted = true;
@@ -291,12 +295,14 @@ uint64_t session_rcv_free_bytes(const struct session *s)
 
 /* ---- rings ---- */
 
-static const struct dti_seg *ring_area(const struct dti *d, const struct session *s, uint8_t seg, uint8_t kind,
-		uint32_t off, uint64_t size)
+static const struct dti_seg *ring_area(const struct dti *d, const struct session *s, uint8_t seg,
+		uint8_t kind, uint32_t off, uint64_t size)
 {
 	const struct dti_seg *g = &d->seg[s->seg[seg]];
 
-	return g->kind == kind && (off % ETA_CACHELINE) == 0 && area_fits(g->bytes, off, size) ? g : NULL;
+	return g->kind == kind && (off % ETA_CACHELINE) == 0 && area_fits(g->bytes, off, size)
+			       ? g
+			       : NULL;
 }
 
 static bool entries_ok(uint32_t n)
@@ -323,15 +329,18 @@ enum eta_status session_ring_add(struct dti *d, const struct eta_admin_msg *msg)
 
 	if (!s)
 		return ETA_STATUS_NOT_FOUND;
-	if (s->state != SESSION_LIVE || msg->ring.ring >= SESSION_RINGS_MAX || s->ring[msg->ring.ring] != 0 ||
-			!entries_ok(msg->ring.doorbell_n) || !entries_ok(msg->ring.event_n))
+	if (s->state != SESSION_LIVE || msg->ring.ring >= SESSION_RINGS_MAX ||
+			s->ring[msg->ring.ring] != 0 || !entries_ok(msg->ring.doorbell_n) ||
+			!entries_ok(msg->ring.event_n))
 		return ETA_STATUS_INVALID;
 	db = ring_area(d, s, msg->ring.seg_al, ETA_SEG_AL, msg->ring.doorbell_off,
 			msg->ring.doorbell_n * (uint64_t)sizeof(struct eta_ring_slot));
 	ev = ring_area(d, s, msg->ring.seg_en, ETA_SEG_EN, msg->ring.event_off,
 			msg->ring.event_n * (uint64_t)sizeof(struct eta_ring_slot));
-	db_credit = ring_area(d, s, msg->ring.seg_en, ETA_SEG_EN, msg->ring.doorbell_credit_off, ETA_CACHELINE);
-	ev_credit = ring_area(d, s, msg->ring.seg_al, ETA_SEG_AL, msg->ring.event_credit_off, ETA_CACHELINE);
+	db_credit = ring_area(d, s, msg->ring.seg_en, ETA_SEG_EN, msg->ring.doorbell_credit_off,
+			ETA_CACHELINE);
+	ev_credit = ring_area(d, s, msg->ring.seg_al, ETA_SEG_AL, msg->ring.event_credit_off,
+			ETA_CACHELINE);
 	if (!db || !ev || !db_credit || !ev_credit)
 		return ETA_STATUS_INVALID;
 	for (uint32_t i = 1; i < d->ring_n && !r; i++)
@@ -340,11 +349,14 @@ enum eta_status session_ring_add(struct dti *d, const struct eta_admin_msg *msg)
 	if (!r)
 		return ETA_STATUS_QUOTA;
 	memset(r, 0, sizeof(*r));
-	r->db.slots = (const struct eta_ring_slot *)(const void *)(db->base + msg->ring.doorbell_off);
-	r->db.credit = (struct eta_ring_credit *)(void *)(db_credit->base + msg->ring.doorbell_credit_off);
+	r->db.slots = (const struct eta_ring_slot *)(const void *)(db->base +
+								   msg->ring.doorbell_off);
+	r->db.credit = (struct eta_ring_credit *)(void *)(db_credit->base +
+							  msg->ring.doorbell_credit_off);
 	r->db.n = msg->ring.doorbell_n;
 	r->ev.slots = (struct eta_ring_slot *)(void *)(ev->base + msg->ring.event_off);
-	r->ev.credit = (const struct eta_ring_credit *)(const void *)(ev_credit->base + msg->ring.event_credit_off);
+	r->ev.credit = (const struct eta_ring_credit *)(const void *)(ev_credit->base +
+								      msg->ring.event_credit_off);
 	r->ev.n = msg->ring.event_n;
 	r->session = s->idx;
 	r->number = msg->ring.ring;

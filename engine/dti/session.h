@@ -26,7 +26,8 @@ struct dti;
 #define SESSION_DSEGS_MAX 32u  /* pairs of segments with DTI records */
 #define SEG_MAP_PAGES 4096u    /* pages of one bitmap block */
 #define SEG_MAP_WORDS (SEG_MAP_PAGES / 64u)
-#define SEG_MAP_BLOCKS 16u     /* blocks of one segment: receive memory beyond 256 MiB of a segment stays unused */
+#define SEG_MAP_BLOCKS \
+	16u /* blocks of one segment: receive memory beyond 256 MiB of a segment stays unused */
 
 enum session_state {
 	SESSION_FREE = 0,
@@ -38,36 +39,36 @@ enum session_state {
 struct dti_seg {
 	uint8_t *base; /* etad's mapping; of an AL segment never written */
 	uint64_t bytes;
-	uint8_t kind;  /* enum eta_seg_kind; 0 = unused */
-	uint8_t seg;   /* number in the session */
+	uint8_t kind; /* enum eta_seg_kind; 0 = unused */
+	uint8_t seg;  /* number in the session */
 	uint16_t session;
 	uint32_t dti_off, dti_first, dti_n;
 	uint32_t meta_off, chunk_off, chunk_pages;
 	/* EN segments: receive pages */
-	uint32_t pages;       /* that the bitmap covers */
+	uint32_t pages; /* that the bitmap covers */
 	uint32_t pages_free;
-	uint32_t hint;        /* bitmap word to look at first: where a page was freed last */
+	uint32_t hint; /* bitmap word to look at first: where a page was freed last */
 	uint16_t map[SEG_MAP_BLOCKS]; /* blocks; bit set = in use */
 };
 
 struct dti_ring {
 	struct eta_ring_consumer db;
 	struct eta_ring_producer ev;
-	uint16_t session;      /* 0 = unused */
+	uint16_t session; /* 0 = unused */
 	uint16_t number;
-	uint16_t next;         /* of the session's rings */
+	uint16_t next; /* of the session's rings */
 	bool is_polled;
-	bool is_dormant;       /* off the polled list, AL kicks */
-	uint32_t nap;          /* how often it left that list */
-	bool is_touched;       /* events pushed in this burst */
-	bool is_closed;        /* its session is going: nothing is sent any more */
-	bool is_owing;         /* on the list of rings with something owed */
+	bool is_dormant; /* off the polled list, AL kicks */
+	uint32_t nap;    /* how often it left that list */
+	bool is_touched; /* events pushed in this burst */
+	bool is_closed;  /* its session is going: nothing is sent any more */
+	bool is_owing;   /* on the list of rings with something owed */
 	uint16_t owing_next;
-	uint32_t armed_woken;  /* the arming that was woken last */
+	uint32_t armed_woken; /* the arming that was woken last */
 	int wake_fd;
-	uint32_t owed_head, owed_tail; /* subscriptions with an event owed: references */
+	uint32_t owed_head, owed_tail;   /* subscriptions with an event owed: references */
 	uint32_t reply_head, reply_tail; /* refusals owed: struct dti_reply */
-	uint64_t used_us;      /* when it last had an entry */
+	uint64_t used_us;                /* when it last had an entry */
 };
 
 /* Both halves of a range of DTIs. */
@@ -80,33 +81,33 @@ struct session_dseg {
 struct session {
 	uint32_t number; /* KA's */
 	uint16_t idx;
-	uint8_t state;   /* enum session_state */
+	uint8_t state;      /* enum session_state */
 	bool is_seg_wanted; /* SEG_WANT is owed */
 	bool is_seg_asked;  /* ... or told and not answered yet */
 	bool is_orderly;    /* DYING: FIN, not RST */
 	bool is_ending;     /* session_reap() works on it */
 	bool is_reaped;     /* it has seen every context once */
 	uint32_t dtis_max;
-	uint32_t ctx_n;     /* contexts bound to it */
-	uint32_t note_n;    /* send chunk notes of its DTIs */
+	uint32_t ctx_n;  /* contexts bound to it */
+	uint32_t note_n; /* send chunk notes of its DTIs */
 	uint64_t rcv_bytes_max;
 	uint32_t rcv_pages;     /* in use */
 	uint32_t rcv_pages_all; /* in its segments */
 	uint16_t inherited_n;
 	uint16_t inherited[ETA_INHERIT_MAX]; /* session indices; 0 = gone */
 	uint16_t dseg_n;
-	uint16_t seg_hi;        /* highest segment number + 1 */
-	uint16_t en_at;         /* EN segment that gave a page last */
-	uint16_t ring_first;    /* list of its rings, through dti_ring.next */
-	uint16_t ring_at;       /* deficit round robin: ring to go on with */
-	uint16_t poll_next;     /* list of sessions with polled rings; itself when alone */
+	uint16_t seg_hi;     /* highest segment number + 1 */
+	uint16_t en_at;      /* EN segment that gave a page last */
+	uint16_t ring_first; /* list of its rings, through dti_ring.next */
+	uint16_t ring_at;    /* deficit round robin: ring to go on with */
+	uint16_t poll_next;  /* list of sessions with polled rings; itself when alone */
 	uint16_t ring_n;
 	uint16_t ring_polled_n;
-	int32_t deficit;        /* entries it may still have taken this turn */
+	int32_t deficit; /* entries it may still have taken this turn */
 	int kick_fd;
-	uint32_t reap_at;       /* context the slice visitor comes to next */
-	uint64_t reap_us;       /* when it last began with the first */
-	uint64_t del_cookie;    /* of SESSION_DEL or SESSION_ORPHAN, answered when reaped */
+	uint32_t reap_at;    /* context the slice visitor comes to next */
+	uint64_t reap_us;    /* when it last began with the first */
+	uint64_t del_cookie; /* of SESSION_DEL or SESSION_ORPHAN, answered when reaped */
 	uint16_t del_op;
 	uint32_t uid;
 	int32_t pid;
@@ -143,7 +144,8 @@ uint64_t session_reap_in_us(const struct dti *d);
 void session_forget(struct dti *d, struct session *s);
 
 /* The DTI @index of @s. Return: false = no such DTI. Context: hot. */
-static inline bool session_dti(const struct session *s, uint32_t index, const struct eta_dti_al **al, struct eta_dti_en **en)
+static inline bool session_dti(const struct session *s, uint32_t index,
+		const struct eta_dti_al **al, struct eta_dti_en **en)
 {
 	for (uint32_t i = 0; i < s->dseg_n; i++) {
 		uint32_t k = index - s->dseg[i].first;

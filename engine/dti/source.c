@@ -28,7 +28,8 @@ struct pos {
 	uint32_t note; /* 0 = the inline one */
 };
 
-static inline bool meta_read(const struct dti *d, const struct session *s, uint32_t chunk, struct meta_copy *m)
+static inline bool meta_read(
+		const struct dti *d, const struct session *s, uint32_t chunk, struct meta_copy *m)
 {
 	const struct eta_chunk_meta *meta = xlate_meta(d, s, chunk, ETA_SEG_AL);
 	uint32_t word;
@@ -45,10 +46,11 @@ static inline bool meta_read(const struct dti *d, const struct session *s, uint3
 }
 
 /* Is it a chunk of @c at all? */
-static bool meta_fits(const struct dti *d, const struct session *s, const struct dti_ctx *c, uint32_t chunk,
-		const struct meta_copy *m)
+static bool meta_fits(const struct dti *d, const struct session *s, const struct dti_ctx *c,
+		uint32_t chunk, const struct meta_copy *m)
 {
-	return m->dti == c->dti && m->gen == c->gen && xlate_bytes(d, s, chunk, m->order, ETA_SEG_AL) != NULL;
+	return m->dti == c->dti && m->gen == c->gen &&
+	       xlate_bytes(d, s, chunk, m->order, ETA_SEG_AL) != NULL;
 }
 
 static bool meta_matches(const struct dti_ctx *c, const struct pos *p, const struct meta_copy *m)
@@ -121,7 +123,8 @@ static bool seek(struct dti *d, struct dti_ctx *c, struct meta_copy *m)
 			continue;
 		}
 		/* the record stood still: what it names must be right, for bytes are announced */
-		if (!is_read || !meta_fits(d, s, c, chunk, m) || eta_counter_after(m->off, c->snd_una)) {
+		if (!is_read || !meta_fits(d, s, c, chunk, m) ||
+				eta_counter_after(m->off, c->snd_una)) {
 			dti_kill(d, (uint32_t)(c - d->ctx));
 			return false;
 		}
@@ -196,7 +199,8 @@ static inline bool anchor(struct dti *d, struct dti_ctx *c, struct meta_copy *m)
 	if (c->snd_chunk == ETA_CHUNK_NONE)
 		return seek(d, c, m);
 	p = pos_first(c);
-	if (ETA_UNLIKELY(!meta_read(d, &d->session[c->session], p.chunk, m) || !meta_matches(c, &p, m))) {
+	if (ETA_UNLIKELY(!meta_read(d, &d->session[c->session], p.chunk, m) ||
+			    !meta_matches(c, &p, m))) {
 		const struct tcp_ctx *t = &d->tcp->ctx[c - d->ctx];
 
 		/* a mere cursor: AL has dropped the drained chunk; but bytes that were sent and not acknowledged cannot move */
@@ -214,7 +218,8 @@ static inline bool anchor(struct dti *d, struct dti_ctx *c, struct meta_copy *m)
  * Where the bytes at @p end, and where they go on: from the successor's note, else as the meta @m says now. A successor that
  * makes no sense yet does not shorten: whoever needs bytes beyond will judge it.
  */
-static uint32_t end_now(const struct dti *d, const struct dti_ctx *c, const struct pos *p, const struct meta_copy *m)
+static uint32_t end_now(const struct dti *d, const struct dti_ctx *c, const struct pos *p,
+		const struct meta_copy *m)
 {
 	const struct session *s = &d->session[c->session];
 	uint32_t note = pos_next(d, c, p);
@@ -222,13 +227,14 @@ static uint32_t end_now(const struct dti *d, const struct dti_ctx *c, const stru
 
 	if (note != 0)
 		return pos_end(p, true, d->note[note].off);
-	if (m->next == ETA_CHUNK_NONE || !meta_read(d, s, m->next, &next) || next.dti != c->dti || next.gen != c->gen ||
-			next.off == p->off)
+	if (m->next == ETA_CHUNK_NONE || !meta_read(d, s, m->next, &next) || next.dti != c->dti ||
+			next.gen != c->gen || next.off == p->off)
 		return pos_end(p, false, 0);
 	return pos_end(p, true, next.off);
 }
 
-uint32_t source_iov(struct dti *d, struct dti_ctx *c, uint32_t off, uint32_t len, struct net_iov *iov, uint32_t *iov_n)
+uint32_t source_iov(struct dti *d, struct dti_ctx *c, uint32_t off, uint32_t len,
+		struct net_iov *iov, uint32_t *iov_n)
 {
 	const struct session *s = &d->session[c->session];
 	bool is_read = false; /* m is p's meta */
@@ -250,7 +256,8 @@ uint32_t source_iov(struct dti *d, struct dti_ctx *c, uint32_t off, uint32_t len
 		p = pos_note(d, c->snd_last);
 		is_read = false;
 	}
-	for (uint32_t step = 0; step < SOURCE_STEPS_MAX && done < len && *iov_n < IP_TX_IOVS_MAX; step++) {
+	for (uint32_t step = 0; step < SOURCE_STEPS_MAX && done < len && *iov_n < IP_TX_IOVS_MAX;
+			step++) {
 		uint32_t end, n;
 
 		if (!is_read && (!meta_read(d, s, p.chunk, &m) || !meta_matches(c, &p, &m))) {
@@ -265,7 +272,8 @@ uint32_t source_iov(struct dti *d, struct dti_ctx *c, uint32_t off, uint32_t len
 			continue;
 		}
 		n = RTE_MIN(end - (off + done), len - done);
-		iov[*iov_n].base = xlate_bytes(d, s, p.chunk, p.order, ETA_SEG_AL) + (off + done - p.off);
+		iov[*iov_n].base = xlate_bytes(d, s, p.chunk, p.order, ETA_SEG_AL) +
+				   (off + done - p.off);
 		iov[*iov_n].len = n;
 		(*iov_n)++;
 		done += n;

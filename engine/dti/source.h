@@ -40,7 +40,8 @@ struct dti_note {
  * The range lies within [snd_una, snd_tail). Return: bytes covered from the front; fewer than @len: no more now (bound met, the record
  * moved, or the DTI is marked DTI_CTX_KILL).   Context: hot, core.
  */
-uint32_t source_iov(struct dti *d, struct dti_ctx *c, uint32_t off, uint32_t len, struct net_iov *iov, uint32_t *iov_n);
+uint32_t source_iov(struct dti *d, struct dti_ctx *c, uint32_t off, uint32_t len,
+		struct net_iov *iov, uint32_t *iov_n);
 
 /* snd_una moved: let go of chunks that hold nothing more. Context: hot. */
 void source_acked(struct dti *d, struct dti_ctx *c);

@@ -18,7 +18,8 @@
 #include "engine/dti/session.h"
 
 /* The segment that @chunk names, NULL = none of that kind, or no such page in it. */
-static inline const struct dti_seg *xlate_seg(const struct dti *d, const struct session *s, uint32_t chunk, uint8_t kind)
+static inline const struct dti_seg *xlate_seg(
+		const struct dti *d, const struct session *s, uint32_t chunk, uint8_t kind)
 {
 	const struct dti_seg *g = &d->seg[s->seg[ETA_CHUNK_SEG(chunk)]];
 
@@ -33,11 +34,13 @@ static inline const struct dti_seg *xlate_seg(const struct dti *d, const struct 
  *
  * Return: NULL = no such page in a segment of that kind.   Context: hot.
  */
-static inline struct eta_chunk_meta *xlate_meta(const struct dti *d, const struct session *s, uint32_t chunk, uint8_t kind)
+static inline struct eta_chunk_meta *xlate_meta(
+		const struct dti *d, const struct session *s, uint32_t chunk, uint8_t kind)
 {
 	const struct dti_seg *g = xlate_seg(d, s, chunk, kind);
 
-	return g ? (struct eta_chunk_meta *)(void *)(g->base + g->meta_off) + ETA_CHUNK_PAGE(chunk) : NULL;
+	return g ? (struct eta_chunk_meta *)(void *)(g->base + g->meta_off) + ETA_CHUNK_PAGE(chunk)
+		 : NULL;
 }
 
 /**
@@ -45,14 +48,16 @@ static inline struct eta_chunk_meta *xlate_meta(const struct dti *d, const struc
  *
  * Return: NULL = @order is no order, or the chunk is not aligned to it or not wholly inside.   Context: hot.
  */
-static inline uint8_t *xlate_bytes(const struct dti *d, const struct session *s, uint32_t chunk, uint32_t order, uint8_t kind)
+static inline uint8_t *xlate_bytes(const struct dti *d, const struct session *s, uint32_t chunk,
+		uint32_t order, uint8_t kind)
 {
 	const struct dti_seg *g = xlate_seg(d, s, chunk, kind);
 	uint32_t page = ETA_CHUNK_PAGE(chunk);
 
 	if (!g)
 		return NULL;
-	if (order != ETA_CHUNK_ORDER_SMALL && order != ETA_CHUNK_ORDER_MEDIUM && order != ETA_CHUNK_ORDER_LARGE)
+	if (order != ETA_CHUNK_ORDER_SMALL && order != ETA_CHUNK_ORDER_MEDIUM &&
+			order != ETA_CHUNK_ORDER_LARGE)
 		return NULL;
 	if ((page & ((1u << order) - 1)) != 0 || page + (1u << order) > g->chunk_pages)
 		return NULL;

@@ -30,7 +30,8 @@ struct ip_tuple {
 
 static inline bool ip_addr_is_v4(const struct ip_addr *a)
 {
-	return a->q[0] == 0 && a->w_be[2] == 0xffff0000u; /* 00 00 ff ff in memory, little-endian host */
+	return a->q[0] == 0 &&
+	       a->w_be[2] == 0xffff0000u; /* 00 00 ff ff in memory, little-endian host */
 }
 
 static inline bool ip_addr_equal(const struct ip_addr *a, const struct ip_addr *b)
@@ -54,7 +55,7 @@ static inline bool ip_addr_is_any(const struct ip_addr *a)
 static inline bool ip_tuple_equal(const struct ip_tuple *a, const struct ip_tuple *b)
 {
 	return ip_addr_equal(&a->laddr, &b->laddr) && ip_addr_equal(&a->raddr, &b->raddr) &&
-			a->lport_be == b->lport_be && a->rport_be == b->rport_be;
+	       a->lport_be == b->lport_be && a->rport_be == b->rport_be;
 }
 
 #endif

@@ -25,9 +25,10 @@
 #define PORT_CAP_TX_CKSUM 0x01u /* fills TCP/UDP checksums */
 #define PORT_CAP_TSO 0x02u      /* cuts superframes */
 #define PORT_CAP_MULTI_SEG 0x04u
-#define PORT_CAP_LRO 0x08u      /* may deliver superframes */
-#define PORT_CAP_EXTBUF 0x10u   /* sends external-buffer mbufs correctly */
-#define PORT_CAP_TX_SYNC 0x20u  /* tx_burst() returns only after the bytes have left the mbufs: they may point into memory of others */
+#define PORT_CAP_LRO 0x08u    /* may deliver superframes */
+#define PORT_CAP_EXTBUF 0x10u /* sends external-buffer mbufs correctly */
+#define PORT_CAP_TX_SYNC \
+	0x20u /* tx_burst() returns only after the bytes have left the mbufs: they may point into memory of others */
 
 struct port_stats {
 	uint64_t rx_frames, rx_bytes, rx_dropped, rx_truncated;
@@ -36,15 +37,15 @@ struct port_stats {
 
 struct port {
 	const struct port_ops *ops;
-	char name[64];        /* as configured: "packet:eth0", "dpdk:net_ring0" */
-	uint8_t idx;          /* in the engine's list */
+	char name[64]; /* as configured: "packet:eth0", "dpdk:net_ring0" */
+	uint8_t idx;   /* in the engine's list */
 	uint8_t mac[6];
-	uint16_t mtu;         /* IP bytes; updated by KA's link messages */
-	uint16_t mtu_max;     /* what its buffers can carry: bounds mtu. 0 = any */
-	uint32_t caps;        /* PORT_CAP_* */
+	uint16_t mtu;           /* IP bytes; updated by KA's link messages */
+	uint16_t mtu_max;       /* what its buffers can carry: bounds mtu. 0 = any */
+	uint32_t caps;          /* PORT_CAP_* */
 	uint32_t tso_bytes_max; /* payload + headers of one superframe; 0 without TSO */
-	int ifindex;          /* kernel interface whose addresses and routes this port serves, 0 = none */
-	bool kernel_shared;   /* packet: port on a device that the kernel also receives from */
+	int ifindex; /* kernel interface whose addresses and routes this port serves, 0 = none */
+	bool kernel_shared; /* packet: port on a device that the kernel also receives from */
 	bool link_up;
 	struct port_stats stats;
 	struct rte_mempool *pool; /* for frames to send and, DPDK ports, to receive */

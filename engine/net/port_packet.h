@@ -21,7 +21,7 @@ enum packet_gro {
 
 struct packet_conf {
 	char ifname[16];
-	bool is_own;      /* "own": the kernel does not use the device (TAP mode) */
+	bool is_own; /* "own": the kernel does not use the device (TAP mode) */
 	enum packet_gro gro;
 	uint32_t big_n;   /* receive buffers of 64 KiB */
 	uint32_t small_n; /* transmit buffers of 2 KiB */

@@ -18,15 +18,15 @@
 
 /* In ctx->cc_state. */
 struct cubic {
-	uint32_t w_max;     /* bytes */
-	uint32_t w_est;     /* bytes */
+	uint32_t w_max; /* bytes */
+	uint32_t w_est; /* bytes */
 	/* W_max of this epoch: the larger of w_max and the cwnd it began with */
 	uint32_t origin;
 	uint32_t cwnd_prior; /* before the last reduction */
 	uint32_t k_ms;
-	uint32_t epoch_ms;  /* 0 = no epoch yet */
-	uint32_t last_ms;   /* curve evaluated */
-	uint32_t acked;     /* bytes since */
+	uint32_t epoch_ms; /* 0 = no epoch yet */
+	uint32_t last_ms;  /* curve evaluated */
+	uint32_t acked;    /* bytes since */
 };
 ETA_STATIC_ASSERT(
 		sizeof(struct cubic) <= TCP_CTX_CC_WORDS * sizeof(uint64_t), "cc_state too small");
@@ -136,9 +136,9 @@ static void cubic_avoid(struct tcp_ctx *ctx, uint32_t acked, uint32_t now_ms)
 }
 
 const struct tcp_cc_ops tcp_cc_cubic = {
-	.name = "cubic",
-	.init = cubic_restart,
-	.ssthresh = cubic_ssthresh,
-	.avoid = cubic_avoid,
-	.restart = cubic_restart,
+		.name = "cubic",
+		.init = cubic_restart,
+		.ssthresh = cubic_ssthresh,
+		.avoid = cubic_avoid,
+		.restart = cubic_restart,
 };

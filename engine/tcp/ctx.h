@@ -49,40 +49,40 @@ enum tcp_loss_state {
 };
 
 /* ctx->flags */
-#define TCP_CTX_TS 0x00000001u          /* timestamps on (RFC 7323) */
-#define TCP_CTX_SACK 0x00000002u        /* SACK on (RFC 2018) */
-#define TCP_CTX_WSCALE 0x00000004u      /* both sides sent window scale */
-#define TCP_CTX_PASSIVE 0x00000008u     /* came from LISTEN */
-#define TCP_CTX_USER 0x00000010u        /* tcp_up_closed() is still owed */
-#define TCP_CTX_FIN_QUEUED 0x00000020u  /* FIN stands at snd_tail */
-#define TCP_CTX_FIN_SENT 0x00000040u    /* at least once; snd_nxt counts it */
-#define TCP_CTX_FIN_RCVD 0x00000080u    /* rcv_nxt counts the peer's FIN */
+#define TCP_CTX_TS 0x00000001u         /* timestamps on (RFC 7323) */
+#define TCP_CTX_SACK 0x00000002u       /* SACK on (RFC 2018) */
+#define TCP_CTX_WSCALE 0x00000004u     /* both sides sent window scale */
+#define TCP_CTX_PASSIVE 0x00000008u    /* came from LISTEN */
+#define TCP_CTX_USER 0x00000010u       /* tcp_up_closed() is still owed */
+#define TCP_CTX_FIN_QUEUED 0x00000020u /* FIN stands at snd_tail */
+#define TCP_CTX_FIN_SENT 0x00000040u   /* at least once; snd_nxt counts it */
+#define TCP_CTX_FIN_RCVD 0x00000080u   /* rcv_nxt counts the peer's FIN */
 /* tcp_close(): the user reads no more, new data is answered by RST */
 #define TCP_CTX_RD_CLOSED 0x00000100u
-#define TCP_CTX_ACK_NOW 0x00000200u     /* an ACK leaves at the next flush */
-#define TCP_CTX_ACK_OWED 0x00000400u    /* an ACK is due by delack_at_ms, or rides on data */
-#define TCP_CTX_PINGPONG 0x00000800u    /* interactive: answers follow requests, ACKs may ride */
+#define TCP_CTX_ACK_NOW 0x00000200u  /* an ACK leaves at the next flush */
+#define TCP_CTX_ACK_OWED 0x00000400u /* an ACK is due by delack_at_ms, or rides on data */
+#define TCP_CTX_PINGPONG 0x00000800u /* interactive: answers follow requests, ACKs may ride */
 #define TCP_CTX_NODELAY 0x00001000u
 #define TCP_CTX_CORK 0x00002000u
 #define TCP_CTX_KEEPALIVE 0x00004000u
-#define TCP_CTX_QUICKACK 0x00008000u    /* user wants every segment acknowledged at once */
-#define TCP_CTX_OUTPUT 0x00010000u      /* output is due at the next flush */
-#define TCP_CTX_LISTED 0x00020000u      /* on the flush list */
-#define TCP_CTX_PERSIST 0x00040000u     /* rtx_at_ms is the persist timer (zero-window probes) */
-#define TCP_CTX_PROBED 0x00080000u      /* snd_nxt counts one octet sent into a closed window */
-#define TCP_CTX_RTT_TIMING 0x00100000u  /* rtt_seq, rtt_start_us32 are valid */
-#define TCP_CTX_SYN_RTX 0x00200000u     /* SYN or SYN-ACK was sent more than once */
-#define TCP_CTX_URG_RCVD 0x00400000u    /* rcv_up is valid */
-#define TCP_CTX_URG_SENT 0x00800000u    /* snd_up is valid */
+#define TCP_CTX_QUICKACK 0x00008000u     /* user wants every segment acknowledged at once */
+#define TCP_CTX_OUTPUT 0x00010000u       /* output is due at the next flush */
+#define TCP_CTX_LISTED 0x00020000u       /* on the flush list */
+#define TCP_CTX_PERSIST 0x00040000u      /* rtx_at_ms is the persist timer (zero-window probes) */
+#define TCP_CTX_PROBED 0x00080000u       /* snd_nxt counts one octet sent into a closed window */
+#define TCP_CTX_RTT_TIMING 0x00100000u   /* rtt_seq, rtt_start_us32 are valid */
+#define TCP_CTX_SYN_RTX 0x00200000u      /* SYN or SYN-ACK was sent more than once */
+#define TCP_CTX_URG_RCVD 0x00400000u     /* rcv_up is valid */
+#define TCP_CTX_URG_SENT 0x00800000u     /* snd_up is valid */
 #define TCP_CTX_CWND_LIMITED 0x01000000u /* output stopped at cwnd, see cwnd_lim_seq */
 /* send one segment at snd_una regardless of cwnd (fast retransmit, partial ACK) */
 #define TCP_CTX_RTX_ONE 0x02000000u
-#define TCP_CTX_ZERO_WND 0x04000000u    /* the last window we sent was zero */
+#define TCP_CTX_ZERO_WND 0x04000000u /* the last window we sent was zero */
 /* rescue retransmission of this recovery is spent (RFC 6675 5, rule 4) */
 #define TCP_CTX_RESCUED 0x08000000u
-#define TCP_CTX_FIN_OOO 0x20000000u     /* rcv_fin is valid */
-#define TCP_CTX_MORE 0x40000000u        /* the last write said that more follows: as CORK, once */
-#define TCP_CTX_DRS_SEEN 0x10000000u    /* receive RTT and space measurement have started */
+#define TCP_CTX_FIN_OOO 0x20000000u  /* rcv_fin is valid */
+#define TCP_CTX_MORE 0x40000000u     /* the last write said that more follows: as CORK, once */
+#define TCP_CTX_DRS_SEEN 0x10000000u /* receive RTT and space measurement have started */
 
 #define TCP_CTX_CC_WORDS 8
 #define TCP_CTX_BYTES_HALF (4u << 20) /* half of the largest buffer */
@@ -91,29 +91,29 @@ struct tcp_ctx {
 	/* line 0: every received segment, every sent segment */
 	/* index in every per-context table of the core, >= 1. Written by the engine. */
 	uint32_t idx;
-	uint32_t flags;        /* TCP_CTX_* */
-	uint8_t state;         /* enum tcp_state */
-	uint8_t loss_state;    /* enum tcp_loss_state */
-	uint8_t snd_wscale;    /* shift of windows we receive */
-	uint8_t rcv_wscale;    /* shift of windows we send */
-	uint32_t rcv_nxt;      /* RCV.NXT */
+	uint32_t flags;     /* TCP_CTX_* */
+	uint8_t state;      /* enum tcp_state */
+	uint8_t loss_state; /* enum tcp_loss_state */
+	uint8_t snd_wscale; /* shift of windows we receive */
+	uint8_t rcv_wscale; /* shift of windows we send */
+	uint32_t rcv_nxt;   /* RCV.NXT */
 	/* right edge of the largest window ever advertised; never moves left */
 	uint32_t rcv_adv;
-	uint32_t rcv_acked;    /* rcv_nxt of the last segment sent (Last.ACK.sent) */
-	uint32_t ts_recent;    /* TS.Recent */
-	uint32_t snd_una;      /* SND.UNA */
+	uint32_t rcv_acked; /* rcv_nxt of the last segment sent (Last.ACK.sent) */
+	uint32_t ts_recent; /* TS.Recent */
+	uint32_t snd_una;   /* SND.UNA */
 	/* SND.NXT = highest sent + 1; moves back only to take back a window probe */
 	uint32_t snd_nxt;
-	uint32_t snd_wnd;      /* SND.WND in bytes */
-	uint32_t snd_wl1;      /* SND.WL1 */
-	uint32_t snd_wl2;      /* SND.WL2 */
-	uint32_t snd_tail;     /* seq after the last byte the user queued; FIN stands here */
+	uint32_t snd_wnd;  /* SND.WND in bytes */
+	uint32_t snd_wl1;  /* SND.WL1 */
+	uint32_t snd_wl2;  /* SND.WL2 */
+	uint32_t snd_tail; /* seq after the last byte the user queued; FIN stands here */
 	/* estimate of the peer's segment size, for "every second full segment" */
 	uint16_t rcv_mss;
-	uint8_t quick_n;       /* segments still to be acknowledged at once */
-	uint8_t dupacks;       /* consecutive duplicate ACKs */
-	uint32_t ooo_ext;      /* extension with out-of-order ranges, 0 = none */
-	uint32_t rx_last_ms;   /* last acceptable segment */
+	uint8_t quick_n;     /* segments still to be acknowledged at once */
+	uint8_t dupacks;     /* consecutive duplicate ACKs */
+	uint32_t ooo_ext;    /* extension with out-of-order ranges, 0 = none */
+	uint32_t rx_last_ms; /* last acceptable segment */
 
 	/* line 1: sending and timers */
 	uint32_t iss;          /* ISS */
@@ -129,31 +129,31 @@ struct tcp_ctx {
 	uint32_t long_at_ms;   /* deadline: keepalive, FIN-WAIT-2, or TIME-WAIT, by state */
 	/* when the wheel will look at us: never later than the earliest deadline */
 	uint32_t wheel_at_ms;
-	uint16_t wheel_slot;   /* slot + 1, 0 = not in the wheel */
-	uint8_t backoff_n;     /* timeouts since the last progress: rto << backoff_n */
-	uint8_t probes_n;      /* keepalive or window probes without answer */
-	uint32_t flush_next;   /* flush list */
+	uint16_t wheel_slot; /* slot + 1, 0 = not in the wheel */
+	uint8_t backoff_n;   /* timeouts since the last progress: rto << backoff_n */
+	uint8_t probes_n;    /* keepalive or window probes without answer */
+	uint32_t flush_next; /* flush list */
 	uint32_t flush_prev;
 	uint32_t tx_last_ms;   /* last data sent */
 	uint32_t cwnd_lim_seq; /* snd_nxt when output last stopped at cwnd */
 
 	/* line 2: acknowledgements */
-	uint32_t rtt_seq;        /* the timed segment ends here */
+	uint32_t rtt_seq; /* the timed segment ends here */
 	uint32_t rtt_start_us32;
-	uint32_t srtt_us;        /* 0 = no sample yet */
+	uint32_t srtt_us; /* 0 = no sample yet */
 	uint32_t rttvar_us;
 	uint32_t rtt_min_us;
-	uint32_t rto_us;         /* without backoff */
-	uint32_t snd_wnd_max;    /* largest window ever offered (sender SWS) */
+	uint32_t rto_us;      /* without backoff */
+	uint32_t snd_wnd_max; /* largest window ever offered (sender SWS) */
 	/* when the oldest unanswered byte first timed out or was probed, 0 = none */
 	uint32_t rtx_first_ms;
 	uint32_t wheel_next;
 	uint32_t wheel_prev;
-	uint32_t sack_ext;       /* extension with the SACK scoreboard, 0 = none */
+	uint32_t sack_ext; /* extension with the SACK scoreboard, 0 = none */
 	/* RFC 6582 recover, RFC 6675 RecoveryPoint; also where an RTO's repair ends */
 	uint32_t recover;
-	uint32_t high_rxt;       /* RFC 6675 HighRxt: retransmitted up to here */
-	uint32_t lost_edge;      /* unSACKed bytes before this are deemed lost */
+	uint32_t high_rxt;  /* RFC 6675 HighRxt: retransmitted up to here */
+	uint32_t lost_edge; /* unSACKed bytes before this are deemed lost */
 	/* SACKed beyond snd_una; without SACK: what duplicate ACKs say has left the network */
 	uint32_t sacked_bytes;
 	/* end of the last segment sent below mss (Minshall's form of Nagle's rule) */
@@ -163,22 +163,22 @@ struct tcp_ctx {
 	uint64_t cc_state[TCP_CTX_CC_WORDS];
 
 	/* line 4: receive side, beyond the fast path */
-	uint32_t rcv_head;        /* seq: the user has consumed up to here */
-	uint32_t rcv_up;          /* RCV.UP */
-	uint32_t snd_up;          /* SND.UP */
-	uint32_t ts_recent_ms;    /* when ts_recent was set */
-	uint32_t oow_last_ms;     /* last ACK to an unacceptable segment */
-	uint32_t rcv_rtt_us;      /* receiver's estimate of RTT, 0 = none (DRS) */
-	uint32_t rcv_rtt_seq;     /* DRS without timestamps: measured when rcv_nxt gets here */
+	uint32_t rcv_head;     /* seq: the user has consumed up to here */
+	uint32_t rcv_up;       /* RCV.UP */
+	uint32_t snd_up;       /* SND.UP */
+	uint32_t ts_recent_ms; /* when ts_recent was set */
+	uint32_t oow_last_ms;  /* last ACK to an unacceptable segment */
+	uint32_t rcv_rtt_us;   /* receiver's estimate of RTT, 0 = none (DRS) */
+	uint32_t rcv_rtt_seq;  /* DRS without timestamps: measured when rcv_nxt gets here */
 	uint32_t rcv_rtt_us32;
-	uint32_t drs_head;        /* rcv_head at the start of this measurement */
+	uint32_t drs_head; /* rcv_head at the start of this measurement */
 	uint32_t drs_start_us32;
-	uint32_t drs_bytes;       /* most bytes consumed in one RTT */
-	uint32_t rcv_want_bytes;  /* receive buffer that this rate deserves */
-	uint32_t master_idx;      /* passive: listener, for statistics only */
-	uint32_t prior_cwnd;      /* before the last reduction (undo's place) */
+	uint32_t drs_bytes;      /* most bytes consumed in one RTT */
+	uint32_t rcv_want_bytes; /* receive buffer that this rate deserves */
+	uint32_t master_idx;     /* passive: listener, for statistics only */
+	uint32_t prior_cwnd;     /* before the last reduction (undo's place) */
 	uint32_t prior_ssthresh;
-	uint32_t estab_ms;        /* when ESTABLISHED was entered */
+	uint32_t estab_ms; /* when ESTABLISHED was entered */
 
 	/* line 5: set by the user, read-mostly */
 	uint32_t user_timeout_ms; /* 0 = by retries */
@@ -186,20 +186,20 @@ struct tcp_ctx {
 	uint32_t keep_intvl_ms;
 	uint32_t fin_wait2_ms;
 	uint8_t keep_probes;
-	uint8_t cc;               /* index of the congestion control, >= 1 */
-	uint8_t cc_wanted;        /* of tcp_param, 0 = default */
+	uint8_t cc;        /* index of the congestion control, >= 1 */
+	uint8_t cc_wanted; /* of tcp_param, 0 = default */
 	uint8_t pad0;
-	uint16_t mss_user;        /* TCP_MAXSEG, 0 = none */
-	uint16_t mss_path;        /* tcp_up_mss() at open, or what ICMP told since */
-	uint16_t mss_peer;        /* the MSS option we received */
-	uint16_t mss_adv;         /* the MSS option we sent */
+	uint16_t mss_user; /* TCP_MAXSEG, 0 = none */
+	uint16_t mss_path; /* tcp_up_mss() at open, or what ICMP told since */
+	uint16_t mss_peer; /* the MSS option we received */
+	uint16_t mss_adv;  /* the MSS option we sent */
 	/* seq of a FIN that came out of order, valid with TCP_CTX_FIN_OOO */
 	uint32_t rcv_fin;
 	uint32_t pad1[8];
 
 	/* line 6: statistics of this connection */
-	uint64_t tx_bytes;        /* acknowledged */
-	uint64_t rx_bytes;        /* received in order */
+	uint64_t tx_bytes; /* acknowledged */
+	uint64_t rx_bytes; /* received in order */
 	uint32_t retrans_n;
 	uint32_t retrans_bytes;
 	uint32_t segs_in;
@@ -235,7 +235,7 @@ struct tcp_range {
 };
 
 struct tcp_ext {
-	uint32_t n;                      /* free extension: index of the next free one */
+	uint32_t n; /* free extension: index of the next free one */
 	/* reassembly: a byte in each of the ranges last touched, newest first */
 	uint32_t recent[TCP_RECENT_MAX];
 	struct tcp_range r[TCP_RANGES_MAX];

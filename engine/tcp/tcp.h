@@ -51,26 +51,26 @@ enum tcp_cc_id {
 
 /* Unit and default of each: tcp_conf_default(). */
 struct tcp_conf {
-	uint32_t time_wait_ms;     /* 2 MSL: 60000 */
-	uint32_t fin_wait2_ms;     /* 60000 */
-	uint32_t rto_us_min;       /* 200000 */
-	uint32_t rto_us_max;       /* 120000000 */
-	uint32_t rto_us_initial;   /* 1000000 */
-	uint32_t delack_ms;        /* 40 */
-	uint32_t keep_idle_ms;     /* 7200000 */
-	uint32_t keep_intvl_ms;    /* 75000 */
-	uint8_t keep_probes;       /* 9 */
-	uint8_t syn_retries;       /* 6 */
-	uint8_t synack_retries;    /* 5 */
-	uint8_t data_retries;      /* 15 */
-	uint8_t orphan_retries;    /* 8: closed by the user */
+	uint32_t time_wait_ms;       /* 2 MSL: 60000 */
+	uint32_t fin_wait2_ms;       /* 60000 */
+	uint32_t rto_us_min;         /* 200000 */
+	uint32_t rto_us_max;         /* 120000000 */
+	uint32_t rto_us_initial;     /* 1000000 */
+	uint32_t delack_ms;          /* 40 */
+	uint32_t keep_idle_ms;       /* 7200000 */
+	uint32_t keep_intvl_ms;      /* 75000 */
+	uint8_t keep_probes;         /* 9 */
+	uint8_t syn_retries;         /* 6 */
+	uint8_t synack_retries;      /* 5 */
+	uint8_t data_retries;        /* 15 */
+	uint8_t orphan_retries;      /* 8: closed by the user */
 	uint8_t initial_window_segs; /* 10 (RFC 6928) */
-	uint8_t cc;                /* TCP_CC_CUBIC */
-	uint8_t rcv_wscale;        /* 7: windows to 8 MiB */
-	bool timestamps;           /* true */
-	bool sack;                 /* true */
-	uint32_t challenge_per_s;  /* 1000 ACKs that any outsider may provoke (RFC 5961 7) */
-	uint64_t isn_key[2];       /* secret; the caller fills it from a random source */
+	uint8_t cc;                  /* TCP_CC_CUBIC */
+	uint8_t rcv_wscale;          /* 7: windows to 8 MiB */
+	bool timestamps;             /* true */
+	bool sack;                   /* true */
+	uint32_t challenge_per_s;    /* 1000 ACKs that any outsider may provoke (RFC 5961 7) */
+	uint64_t isn_key[2];         /* secret; the caller fills it from a random source */
 };
 
 /* Memory of a stack, all the caller's, zeroed, cache-line aligned, alive as long as the stack. */
@@ -87,8 +87,8 @@ struct tcp_stack {
 	struct tcp_ext *ext;
 	uint32_t ctx_n;
 	uint32_t ext_n;
-	uint32_t ext_free;     /* list through ext->n, 0 = empty */
-	uint32_t flush_head;   /* contexts that owe output */
+	uint32_t ext_free;   /* list through ext->n, 0 = empty */
+	uint32_t flush_head; /* contexts that owe output */
 	uint32_t flush_tail;
 	uint32_t flush_n;
 	uint32_t isn_min;      /* TIME-WAIT reuse: the next ISS starts here ... */
@@ -108,7 +108,7 @@ struct tcp_param {
 	bool cork;
 	bool keepalive;
 	bool quickack;
-	uint8_t cc;               /* enum tcp_cc_id; unknown = default */
+	uint8_t cc; /* enum tcp_cc_id; unknown = default */
 	uint8_t keep_probes;
 	uint16_t maxseg;
 	uint32_t keep_idle_ms;
@@ -258,7 +258,7 @@ void tcp_param(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
 /* ---- what ICMP says about @ctx ---- */
 
 enum tcp_icmp {
-	TCP_ICMP_TOO_BIG,     /* @mss = next-hop MTU - IP - TCP header; or KA's route MTU shrank */
+	TCP_ICMP_TOO_BIG, /* @mss = next-hop MTU - IP - TCP header; or KA's route MTU shrank */
 	/* hard or soft alike: ends a connection attempt only (RFC 5927 5.2) */
 	TCP_ICMP_UNREACHABLE,
 };
@@ -287,8 +287,8 @@ struct tcp_ctx_info {
 	uint16_t mss, mss_adv, rcv_mss;
 	uint32_t cwnd_bytes, ssthresh_bytes, srtt_us, rttvar_us, rtt_min_us, rto_us;
 	uint32_t snd_wnd_bytes, rcv_wnd_bytes;
-	uint32_t snd_queue_bytes;  /* queued, not acknowledged */
-	uint32_t rcv_queue_bytes;  /* in order, not consumed */
+	uint32_t snd_queue_bytes; /* queued, not acknowledged */
+	uint32_t rcv_queue_bytes; /* in order, not consumed */
 	uint32_t unacked_bytes, sacked_bytes, notsent_bytes;
 	uint32_t retrans_n, retrans_bytes, timeouts_n, ooo_n;
 	uint32_t segs_in, segs_out;

@@ -14,9 +14,9 @@
 #include "engine/tcp/tcp_int.h"
 
 static const struct tcp_cc_ops *const table[TCP_CC_N] = {
-	[TCP_CC_DEFAULT] = &tcp_cc_cubic,
-	[TCP_CC_NEWRENO] = &tcp_cc_newreno,
-	[TCP_CC_CUBIC] = &tcp_cc_cubic,
+		[TCP_CC_DEFAULT] = &tcp_cc_cubic,
+		[TCP_CC_NEWRENO] = &tcp_cc_newreno,
+		[TCP_CC_CUBIC] = &tcp_cc_cubic,
 };
 
 const struct tcp_cc_ops *tcp_cc_get(uint8_t cc)

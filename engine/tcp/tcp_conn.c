@@ -105,8 +105,8 @@ void tcp_conn_set_param(const struct tcp_env *e, struct tcp_ctx *ctx, const stru
 		param = &none;
 	ctx->flags &= ~(TCP_CTX_NODELAY | TCP_CTX_CORK | TCP_CTX_KEEPALIVE | TCP_CTX_QUICKACK);
 	ctx->flags |= (param->nodelay ? TCP_CTX_NODELAY : 0) | (param->cork ? TCP_CTX_CORK : 0) |
-			(param->keepalive ? TCP_CTX_KEEPALIVE : 0) |
-			(param->quickack ? TCP_CTX_QUICKACK : 0);
+		      (param->keepalive ? TCP_CTX_KEEPALIVE : 0) |
+		      (param->quickack ? TCP_CTX_QUICKACK : 0);
 	ctx->keep_idle_ms = param->keep_idle_ms ? param->keep_idle_ms : conf->keep_idle_ms;
 	ctx->keep_intvl_ms = param->keep_intvl_ms ? param->keep_intvl_ms : conf->keep_intvl_ms;
 	ctx->keep_probes = param->keep_probes ? param->keep_probes : conf->keep_probes;
@@ -145,8 +145,9 @@ void tcp_conn_established(const struct tcp_env *e, struct tcp_ctx *ctx)
 	ctx->quick_n = TCP_QUICK_SEGS;
 	ctx->estab_ms = e->now_ms;
 	tcp_cc_open(e, ctx);
-	tcp_conn_set_state(e, ctx, ctx->flags & TCP_CTX_FIN_QUEUED ? TCP_STATE_FIN_WAIT_1
-								  : TCP_STATE_ESTABLISHED);
+	tcp_conn_set_state(e, ctx,
+			ctx->flags & TCP_CTX_FIN_QUEUED ? TCP_STATE_FIN_WAIT_1
+							: TCP_STATE_ESTABLISHED);
 	tcp_timer_arm_long(e, ctx);
 	if (tcp_tx_pending(ctx))
 		tcp_owe(e, ctx, TCP_CTX_OUTPUT);

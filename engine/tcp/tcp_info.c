@@ -4,8 +4,8 @@
  */
 #include "engine/tcp/tcp_int.h"
 
-void tcp_ctx_info(const struct tcp_stack *stack, const struct tcp_ctx *ctx,
-		struct tcp_ctx_info *info)
+void tcp_ctx_info(
+		const struct tcp_stack *stack, const struct tcp_ctx *ctx, struct tcp_ctx_info *info)
 {
 	uint32_t fin_sent = !!(ctx->flags & TCP_CTX_FIN_SENT);
 	uint32_t fin_rcvd = !!(ctx->flags & TCP_CTX_FIN_RCVD);
@@ -13,39 +13,39 @@ void tcp_ctx_info(const struct tcp_stack *stack, const struct tcp_ctx *ctx,
 
 	(void)stack;
 	*info = (struct tcp_ctx_info){
-		.state = ctx->state,
-		.loss_state = ctx->loss_state,
-		.retransmits_n = ctx->backoff_n,
-		.probes_n = ctx->probes_n,
-		.snd_wscale = ctx->snd_wscale,
-		.rcv_wscale = ctx->rcv_wscale,
-		.timestamps = ctx->flags & TCP_CTX_TS,
-		.sack = ctx->flags & TCP_CTX_SACK,
-		.wscale = ctx->flags & TCP_CTX_WSCALE,
-		.mss = ctx->mss,
-		.mss_adv = ctx->mss_adv,
-		.rcv_mss = ctx->rcv_mss,
-		.cwnd_bytes = ctx->cwnd,
-		.ssthresh_bytes = ctx->ssthresh,
-		.srtt_us = ctx->srtt_us,
-		.rttvar_us = ctx->rttvar_us,
-		.rtt_min_us = ctx->rtt_min_us,
-		.rto_us = ctx->rto_us,
-		.snd_wnd_bytes = ctx->snd_wnd,
-		.rcv_wnd_bytes = ctx->rcv_adv - ctx->rcv_nxt,
-		.unacked_bytes = unacked,
-		.sacked_bytes = ctx->sacked_bytes,
-		.retrans_n = ctx->retrans_n,
-		.retrans_bytes = ctx->retrans_bytes,
-		.timeouts_n = ctx->timeouts_n,
-		.ooo_n = ctx->ooo_n,
-		.segs_in = ctx->segs_in,
-		.segs_out = ctx->segs_out,
-		.rcv_rtt_us = ctx->rcv_rtt_us,
-		.rcv_want_bytes = ctx->rcv_want_bytes,
-		.tx_bytes = ctx->tx_bytes,
-		.rx_bytes = ctx->rx_bytes,
-		.cc = tcp_cc_get(ctx->cc)->name,
+			.state = ctx->state,
+			.loss_state = ctx->loss_state,
+			.retransmits_n = ctx->backoff_n,
+			.probes_n = ctx->probes_n,
+			.snd_wscale = ctx->snd_wscale,
+			.rcv_wscale = ctx->rcv_wscale,
+			.timestamps = ctx->flags & TCP_CTX_TS,
+			.sack = ctx->flags & TCP_CTX_SACK,
+			.wscale = ctx->flags & TCP_CTX_WSCALE,
+			.mss = ctx->mss,
+			.mss_adv = ctx->mss_adv,
+			.rcv_mss = ctx->rcv_mss,
+			.cwnd_bytes = ctx->cwnd,
+			.ssthresh_bytes = ctx->ssthresh,
+			.srtt_us = ctx->srtt_us,
+			.rttvar_us = ctx->rttvar_us,
+			.rtt_min_us = ctx->rtt_min_us,
+			.rto_us = ctx->rto_us,
+			.snd_wnd_bytes = ctx->snd_wnd,
+			.rcv_wnd_bytes = ctx->rcv_adv - ctx->rcv_nxt,
+			.unacked_bytes = unacked,
+			.sacked_bytes = ctx->sacked_bytes,
+			.retrans_n = ctx->retrans_n,
+			.retrans_bytes = ctx->retrans_bytes,
+			.timeouts_n = ctx->timeouts_n,
+			.ooo_n = ctx->ooo_n,
+			.segs_in = ctx->segs_in,
+			.segs_out = ctx->segs_out,
+			.rcv_rtt_us = ctx->rcv_rtt_us,
+			.rcv_want_bytes = ctx->rcv_want_bytes,
+			.tx_bytes = ctx->tx_bytes,
+			.rx_bytes = ctx->rx_bytes,
+			.cc = tcp_cc_get(ctx->cc)->name,
 	};
 	/* Before the handshake is complete sequence space still holds a SYN. */
 	if (ctx->state == TCP_STATE_SYN_SENT || ctx->state == TCP_STATE_SYN_RECEIVED ||

@@ -13,19 +13,19 @@
 #include "engine/tcp/tcp.h"
 
 #define TCP_DUP_THRESH 3u
-#define TCP_MSS_MIN 64u            /* options take up to 40 of it */
+#define TCP_MSS_MIN 64u /* options take up to 40 of it */
 #define TCP_MSS_DEFAULT_V4 536u
 #define TCP_MSS_DEFAULT_V6 1220u
 #define TCP_WSCALE_MAX 14u
 #define TCP_CWND_BYTES_MAX (64u << 20)
 #define TCP_SND_BYTES_MAX (8u << 20)
 #define TCP_QUICK_SEGS 16u
-#define TCP_OUTPUT_SENDS 32u       /* tcp_up_send() calls of one context in one turn */
-#define TCP_RETRY_MS 2u            /* the port was full, or the neighbour unknown */
-#define TCP_CORK_MS 200u           /* as Linux */
+#define TCP_OUTPUT_SENDS 32u /* tcp_up_send() calls of one context in one turn */
+#define TCP_RETRY_MS 2u      /* the port was full, or the neighbour unknown */
+#define TCP_CORK_MS 200u     /* as Linux */
 /* one ACK to empty unacceptable segments in this time, as Linux */
 #define TCP_OOW_MS 500u
-#define TCP_REUSE_MS 1000u         /* TIME-WAIT gives way to an active open, as Linux */
+#define TCP_REUSE_MS 1000u /* TIME-WAIT gives way to an active open, as Linux */
 #define TCP_PAWS_MS (24u * 86400000u)
 
 struct tcp_env {
@@ -35,10 +35,10 @@ struct tcp_env {
 	uint32_t now_ms;
 };
 
-#define TCP_ENV(stack_, core_, now_us_)                                                            \
-	{                                                                                          \
-		.stack = (stack_), .core = (core_), .now_us = (now_us_),                           \
-		.now_ms = (uint32_t)((now_us_) / 1000u)                                            \
+#define TCP_ENV(stack_, core_, now_us_)                                  \
+	{                                                                \
+		.stack = (stack_), .core = (core_), .now_us = (now_us_), \
+		.now_ms = (uint32_t)((now_us_) / 1000u)                  \
 	}
 
 #define TCP_COUNT(e, field) ((e)->stack->stats.field++)
@@ -123,18 +123,18 @@ void tcp_rx_urg(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_s
 
 enum tcp_verdict tcp_listen_rx(const struct tcp_env *e, struct tcp_ctx *master,
 		const struct tcp_seg *seg, const struct ip_tuple *tuple);
-enum tcp_verdict tcp_syn_sent_rx(const struct tcp_env *e, struct tcp_ctx *ctx,
-		const struct tcp_seg *seg);
-enum tcp_verdict tcp_time_wait_rx(const struct tcp_env *e, struct tcp_ctx *ctx,
-		const struct tcp_seg *seg);
+enum tcp_verdict tcp_syn_sent_rx(
+		const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg);
+enum tcp_verdict tcp_time_wait_rx(
+		const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg);
 
 /* ---- life (tcp_conn.c) ---- */
 
 /* What SYN options agree on. */
 void tcp_conn_agree(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_opts *opts);
 void tcp_conn_set_mss(struct tcp_ctx *ctx);
-void tcp_conn_set_param(const struct tcp_env *e, struct tcp_ctx *ctx,
-		const struct tcp_param *param);
+void tcp_conn_set_param(
+		const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_param *param);
 uint32_t tcp_conn_iss(const struct tcp_env *e, const struct ip_tuple *tuple, uint32_t *ts_off);
 void tcp_conn_init(const struct tcp_env *e, struct tcp_ctx *ctx, const struct ip_tuple *tuple);
 /* SYN-SENT or SYN-RECEIVED becomes ESTABLISHED (FIN-WAIT-1 if the user has closed meanwhile). */
@@ -159,8 +159,8 @@ static inline bool tcp_fin_is_acked(const struct tcp_ctx *ctx)
 static inline bool tcp_state_sends(uint8_t state)
 {
 	const uint32_t states = 1u << TCP_STATE_ESTABLISHED | 1u << TCP_STATE_CLOSE_WAIT |
-			1u << TCP_STATE_FIN_WAIT_1 | 1u << TCP_STATE_CLOSING |
-			1u << TCP_STATE_LAST_ACK;
+				1u << TCP_STATE_FIN_WAIT_1 | 1u << TCP_STATE_CLOSING |
+				1u << TCP_STATE_LAST_ACK;
 
 	return 1u << state & states;
 }
@@ -168,7 +168,7 @@ static inline bool tcp_state_sends(uint8_t state)
 static inline bool tcp_state_receives(uint8_t state)
 {
 	return (1u << state) & (1u << TCP_STATE_ESTABLISHED | 1u << TCP_STATE_FIN_WAIT_1 |
-			1u << TCP_STATE_FIN_WAIT_2);
+					       1u << TCP_STATE_FIN_WAIT_2);
 }
 
 /* ---- sending (tcp_tx.c) ---- */
@@ -255,8 +255,8 @@ void tcp_timer_arm_rtx(const struct tcp_env *e, struct tcp_ctx *ctx);
 void tcp_timer_arm_long(const struct tcp_env *e, struct tcp_ctx *ctx);
 void tcp_timer_rtt_sample(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t rtt_us);
 
-static inline void tcp_timer_arm(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t *at,
-		uint32_t delay_ms)
+static inline void tcp_timer_arm(
+		const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t *at, uint32_t delay_ms)
 {
 	uint32_t at_ms = e->now_ms + delay_ms;
 

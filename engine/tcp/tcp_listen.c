@@ -44,9 +44,9 @@ static void embryo_init(const struct tcp_env *e, struct tcp_ctx *ctx, const stru
 	uint32_t space;
 
 	ctx->flags = TCP_CTX_PASSIVE | (conf->timestamps ? TCP_CTX_TS : 0) |
-			(conf->sack ? TCP_CTX_SACK : 0) | TCP_CTX_WSCALE;
-	ctx->flags |= master->flags & (TCP_CTX_NODELAY | TCP_CTX_CORK | TCP_CTX_KEEPALIVE |
-			TCP_CTX_QUICKACK);
+		     (conf->sack ? TCP_CTX_SACK : 0) | TCP_CTX_WSCALE;
+	ctx->flags |= master->flags &
+		      (TCP_CTX_NODELAY | TCP_CTX_CORK | TCP_CTX_KEEPALIVE | TCP_CTX_QUICKACK);
 	ctx->keep_idle_ms = master->keep_idle_ms;
 	ctx->keep_intvl_ms = master->keep_intvl_ms;
 	ctx->keep_probes = master->keep_probes;
@@ -93,8 +93,8 @@ enum tcp_verdict tcp_listen_rx(const struct tcp_env *e, struct tcp_ctx *master,
 	return TCP_RX_OK;
 }
 
-enum tcp_verdict tcp_syn_sent_rx(const struct tcp_env *e, struct tcp_ctx *ctx,
-		const struct tcp_seg *seg)
+enum tcp_verdict tcp_syn_sent_rx(
+		const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg)
 {
 	bool has_ack = seg->flags & TCP_ACK;
 
@@ -134,16 +134,16 @@ enum tcp_verdict tcp_syn_sent_rx(const struct tcp_env *e, struct tcp_ctx *ctx,
 }
 
 /* Is this SYN newer than everything the old connection can have sent? */
-static bool is_new_life(const struct tcp_ctx *ctx, const struct tcp_seg *seg,
-		const struct tcp_opts *opts)
+static bool is_new_life(
+		const struct tcp_ctx *ctx, const struct tcp_seg *seg, const struct tcp_opts *opts)
 {
 	if (ctx->flags & TCP_CTX_TS && opts->has & TCP_OPT_HAS_TS && opts->tsval != ctx->ts_recent)
 		return seq_gt(opts->tsval, ctx->ts_recent);
 	return seq_gt(seg->seq, ctx->rcv_nxt);
 }
 
-enum tcp_verdict tcp_time_wait_rx(const struct tcp_env *e, struct tcp_ctx *ctx,
-		const struct tcp_seg *seg)
+enum tcp_verdict tcp_time_wait_rx(
+		const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg)
 {
 	struct tcp_opts opts;
 

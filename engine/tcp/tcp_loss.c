@@ -30,8 +30,8 @@ static const struct tcp_ext *scoreboard(const struct tcp_stack *stack, const str
 }
 
 /* UnSACKed bytes of [snd_una, @seq). */
-static uint32_t unsacked_before(const struct tcp_stack *stack, const struct tcp_ctx *ctx,
-		uint32_t seq)
+static uint32_t unsacked_before(
+		const struct tcp_stack *stack, const struct tcp_ctx *ctx, uint32_t seq)
 {
 	const struct tcp_ext *ext = scoreboard(stack, ctx);
 	uint32_t bytes = seq - ctx->snd_una;
@@ -46,7 +46,7 @@ uint32_t tcp_loss_pipe(const struct tcp_stack *stack, const struct tcp_ctx *ctx)
 	if (ETA_LIKELY(ctx->loss_state == TCP_LOSS_OPEN))
 		return flight - ctx->sacked_bytes;
 	return flight - ctx->sacked_bytes - unsacked_before(stack, ctx, ctx->lost_edge) +
-			unsacked_before(stack, ctx, ctx->high_rxt);
+	       unsacked_before(stack, ctx, ctx->high_rxt);
 }
 
 void tcp_loss_clear(const struct tcp_env *e, struct tcp_ctx *ctx)
@@ -240,8 +240,8 @@ void tcp_loss_rto(const struct tcp_env *e, struct tcp_ctx *ctx)
 }
 
 /* The first unSACKed bytes at or after @seq, before @edge. Return: false if there are none. */
-static bool next_hole(const struct tcp_ext *ext, uint32_t seq, uint32_t edge,
-		struct tcp_range *hole)
+static bool next_hole(
+		const struct tcp_ext *ext, uint32_t seq, uint32_t edge, struct tcp_range *hole)
 {
 	hole->lo = seq;
 	hole->hi = edge;

@@ -36,8 +36,8 @@ static inline uint32_t load_be32(const uint8_t *p)
  * May this segment take the short way? @ts: receives tsval, tsecr if the connection uses
  * timestamps.
  */
-static inline bool is_predicted(const struct tcp_ctx *ctx, const struct tcp_seg *seg,
-		uint32_t ts[2])
+static inline bool is_predicted(
+		const struct tcp_ctx *ctx, const struct tcp_seg *seg, uint32_t ts[2])
 {
 	/* The connection: open, nothing missing in either direction? */
 	if (ctx->state != TCP_STATE_ESTABLISHED || ctx->loss_state != TCP_LOSS_OPEN)
@@ -156,7 +156,7 @@ static enum tcp_verdict rx_fast(const struct tcp_env *e, struct tcp_ctx *ctx,
 	}
 	TCP_COUNT(e, hp_hits);
 	if (ETA_UNLIKELY(tcp_up_place(e->core, ctx, tcp_rcv_off(ctx, seg->seq), seg->data,
-				seg->len) < seg->len)) {
+					 seg->len) < seg->len)) {
 		/*
 		 * Short of memory: take the bytes again on the careful path, which counts what is
 		 * lost.

@@ -32,13 +32,12 @@ static bool is_acceptable(const struct tcp_ctx *ctx, const struct tcp_seg *seg)
 	/* With a shut window the ACK of a probe still counts; its text will be cut off. */
 	if (ctx->rcv_adv == ctx->rcv_nxt)
 		return seg->seq == ctx->rcv_nxt;
-	return seq_lt(seg->seq, ctx->rcv_adv) && seq_gt(end, ctx->rcv_nxt) &&
-			n - 1 <= INT32_MAX;
+	return seq_lt(seg->seq, ctx->rcv_adv) && seq_gt(end, ctx->rcv_nxt) && n - 1 <= INT32_MAX;
 }
 
 /* Answer a segment that is not acceptable. Text deserves it always: our ACK was lost. */
-static void answer_unacceptable(const struct tcp_env *e, struct tcp_ctx *ctx,
-		const struct tcp_seg *seg)
+static void answer_unacceptable(
+		const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg)
 {
 	if (seg->flags & TCP_RST)
 		return;
@@ -91,8 +90,7 @@ static bool rx_rst(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tc
 	case TCP_STATE_LISTEN:
 	case TCP_STATE_SYN_SENT:
 	case TCP_STATE_CLOSED:
-	case TCP_STATE_UNUSED:
-		break;
+	case TCP_STATE_UNUSED: break;
 	}
 	return tcp_conn_end(e, ctx, ETA_STATUS_OK);
 }
@@ -133,7 +131,7 @@ static void rx_window(const struct tcp_env *e, struct tcp_ctx *ctx, const struct
 static bool is_classic_dupack(const struct tcp_ctx *ctx, const struct tcp_seg *seg)
 {
 	return seg->len == 0 && !(seg->flags & (TCP_SYN | TCP_FIN)) && seg->ack == ctx->snd_una &&
-			(uint32_t)seg->wnd << ctx->snd_wscale == ctx->snd_wnd;
+	       (uint32_t)seg->wnd << ctx->snd_wscale == ctx->snd_wnd;
 }
 
 /* Fifth step: ACK of a synchronized state. Return: false = drop the segment. */
@@ -363,8 +361,8 @@ static bool rx_syn(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tc
 }
 
 /* Steps of the synchronized states and SYN-RECEIVED. */
-static enum tcp_verdict rx_synchronized(const struct tcp_env *e, struct tcp_ctx *ctx,
-		const struct tcp_seg *seg)
+static enum tcp_verdict rx_synchronized(
+		const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg)
 {
 	/* The window of a SYN is never scaled (RFC 7323 2.2). */
 	uint32_t wnd = (uint32_t)seg->wnd << (seg->flags & TCP_SYN ? 0 : ctx->snd_wscale);

@@ -8,13 +8,13 @@
 
 static const char *const names[] = {
 #define X(field, name) name,
-	TCP_STATS_TABLE(X)
+		TCP_STATS_TABLE(X)
 #undef X
 };
 
 static const size_t offsets[] = {
 #define X(field, name) offsetof(struct tcp_stats, field),
-	TCP_STATS_TABLE(X)
+		TCP_STATS_TABLE(X)
 #undef X
 };
 

@@ -33,7 +33,8 @@ struct tcp_ctx;
  *
  * Return: bytes stored, from the front; fewer than @len when memory is short (the rest counts as never received).
  */
-uint32_t tcp_up_place(struct core *env, struct tcp_ctx *ctx, uint32_t off, const uint8_t *data, uint32_t len);
+uint32_t tcp_up_place(struct core *env, struct tcp_ctx *ctx, uint32_t off, const uint8_t *data,
+		uint32_t len);
 
 /* Bytes the receive side may promise beyond rcv_nxt now: what memory and SO_RCVBUF allow, less bytes AL has not consumed. */
 uint32_t tcp_up_rcv_space(struct core *env, struct tcp_ctx *ctx);
@@ -54,7 +55,8 @@ void tcp_up_closed(struct core *env, struct tcp_ctx *ctx, enum eta_status why);
 /* ---- contexts (engine/core, engine/dti) ---- */
 
 /* A context for an embryo of @master (copies nothing). NULL: table full, or backlog of @master reached. */
-struct tcp_ctx *tcp_up_embryo(struct core *env, struct tcp_ctx *master, const struct ip_tuple *tuple);
+struct tcp_ctx *tcp_up_embryo(
+		struct core *env, struct tcp_ctx *master, const struct ip_tuple *tuple);
 /**
  * tcp_up_accept() - The handshake of embryo @ctx is complete: bind it to a child DTI.
  *
@@ -74,7 +76,8 @@ void tcp_up_free(struct core *env, struct tcp_ctx *ctx);
  * -1 for an empty segment that could not go (no mbuf, neighbour unresolved): TCP treats it as lost by the network, except that
  * bytes not handed over are not counted as sent.
  */
-int32_t tcp_up_send(struct core *env, struct tcp_ctx *ctx, const struct ip_tuple *tuple, const struct tcp_txseg *seg);
+int32_t tcp_up_send(struct core *env, struct tcp_ctx *ctx, const struct ip_tuple *tuple,
+		const struct tcp_txseg *seg);
 /* Largest TCP payload of one wire segment to @tuple's remote without options: path MTU - IP - TCP header. */
 uint16_t tcp_up_mss(struct core *env, const struct ip_tuple *tuple);
 /* Largest payload that one tcp_up_send() should carry (TSO size or a multiple of mss for software segmentation). */

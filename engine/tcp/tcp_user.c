@@ -15,7 +15,7 @@ void tcp_connect(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
 	uint32_t space;
 
 	ctx->flags = TCP_CTX_USER | TCP_CTX_WSCALE | (stack->conf.timestamps ? TCP_CTX_TS : 0) |
-			(stack->conf.sack ? TCP_CTX_SACK : 0);
+		     (stack->conf.sack ? TCP_CTX_SACK : 0);
 	tcp_conn_set_param(&e, ctx, param);
 	tcp_conn_init(&e, ctx, tuple);
 	space = tcp_up_rcv_space(env, ctx);
@@ -29,7 +29,7 @@ void tcp_connect(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
 bool tcp_is_reusable(const struct tcp_ctx *ctx, uint64_t now_us)
 {
 	return ctx->state == TCP_STATE_TIME_WAIT && ctx->flags & TCP_CTX_TS &&
-			(uint32_t)(now_us / 1000) - ctx->ts_recent_ms > TCP_REUSE_MS;
+	       (uint32_t)(now_us / 1000) - ctx->ts_recent_ms > TCP_REUSE_MS;
 }
 
 bool tcp_reuse(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint64_t now_us)
@@ -52,13 +52,13 @@ void tcp_listen(struct tcp_stack *stack, struct tcp_ctx *ctx, const struct tcp_p
 static bool may_write(const struct tcp_ctx *ctx)
 {
 	const uint32_t states = 1u << TCP_STATE_SYN_SENT | 1u << TCP_STATE_SYN_RECEIVED |
-			1u << TCP_STATE_ESTABLISHED | 1u << TCP_STATE_CLOSE_WAIT;
+				1u << TCP_STATE_ESTABLISHED | 1u << TCP_STATE_CLOSE_WAIT;
 
 	return !(ctx->flags & TCP_CTX_FIN_QUEUED) && (1u << ctx->state & states);
 }
 
-static inline void write_to(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t snd_tail,
-		uint32_t more)
+static inline void write_to(
+		const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t snd_tail, uint32_t more)
 {
 	uint32_t tail = ctx->iss + 1 + snd_tail;
 

@@ -7,8 +7,8 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <stddef.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +29,8 @@ static const char etactl_usage[] =
 		"  ping                         is etad there? exit status 0: yes\n"
 		"  stop                         end etad\n"
 		"\n"
-		"  -s, --socket PATH  control socket (default $ETA_SOCKET, else " ETA_CTL_SOCKET_DEFAULT ")\n"
+		"  -s, --socket PATH  control socket (default $ETA_SOCKET, else " ETA_CTL_SOCKET_DEFAULT
+		")\n"
 		"      --version, --help\n";
 
 static int etactl_connect(const char *path)
@@ -39,7 +40,8 @@ static int etactl_connect(const char *path)
 	int fd;
 
 	if (strlen(path) >= sizeof(addr.sun_path)) {
-		(void)fprintf(stderr, "etactl: socket path is longer than %zu bytes\n", sizeof(addr.sun_path) - 1);
+		(void)fprintf(stderr, "etactl: socket path is longer than %zu bytes\n",
+				sizeof(addr.sun_path) - 1);
 		return -1;
 	}
 	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
@@ -64,9 +66,10 @@ static ssize_t etactl_receive(int fd, uint16_t type, struct eta_ctl_text *msg)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < (ssize_t)sizeof(msg->hdr)) {
-			(void)fprintf(stderr, "etactl: %s\n", n < 0 && errno == EAGAIN ? "etad does not answer"
-							: n < 0                       ? strerror(errno)
-										      : "etad closed the connection");
+			(void)fprintf(stderr, "etactl: %s\n",
+					n < 0 && errno == EAGAIN ? "etad does not answer"
+					: n < 0                  ? strerror(errno)
+								 : "etad closed the connection");
 			return -1;
 		}
 		if (msg->hdr.type != type)
@@ -139,8 +142,9 @@ static const char *etactl_line(int n, char **word, bool json, char *line, size_t
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {{"socket", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
-			{"version", no_argument, NULL, 'V'}, {"help", no_argument, NULL, 'h'}, {0}};
+	static const struct option options[] = {{"socket", required_argument, NULL, 's'},
+			{"json", no_argument, NULL, 'j'}, {"version", no_argument, NULL, 'V'},
+			{"help", no_argument, NULL, 'h'}, {0}};
 	const char *path = getenv("ETA_SOCKET");
 	bool json = false;
 	char line[128];
@@ -152,7 +156,9 @@ int main(int argc, char **argv)
 		switch (c) {
 		case 's': path = optarg; break;
 		case 'j': json = true; break;
-		case 'V': (void)printf("etactl %s abi %#x\n", ETA_VERSION, ETA_ABI_VERSION); return 0;
+		case 'V':
+			(void)printf("etactl %s abi %#x\n", ETA_VERSION, ETA_ABI_VERSION);
+			return 0;
 		case 'h': (void)fputs(etactl_usage, stdout); return 0;
 		default: (void)fputs(etactl_usage, stderr); return 2;
 		}

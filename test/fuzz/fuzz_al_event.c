@@ -61,8 +61,13 @@ static void bytes_offer(struct fuzz_in *in, struct al_conn *c, struct eta_dti_en
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	const struct eta_seg_geom seg = {.bytes = SEG_BYTES, .dti_off = OFF_DTI, .dti_n = DTIS, .meta_off = OFF_META,
-			.map_off = OFF_MAP, .chunk_off = OFF_CHUNKS, .chunk_pages = CHUNK_PAGES};
+	const struct eta_seg_geom seg = {.bytes = SEG_BYTES,
+			.dti_off = OFF_DTI,
+			.dti_n = DTIS,
+			.meta_off = OFF_META,
+			.map_off = OFF_MAP,
+			.chunk_off = OFF_CHUNKS,
+			.chunk_pages = CHUNK_PAGES};
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
 	struct eta_core_page *page;
 	pthread_t thread;
@@ -80,16 +85,33 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	page->heartbeat_tsc = UINT64_MAX / 2; /* never stale */
 	k.kick_fd = eventfd(0, EFD_CLOEXEC);
 	fuzz_require(pipe(k.wake) == 0, "pipe");
-	k.db = (struct eta_ring_consumer){.slots = (struct eta_ring_slot *)(void *)(k.al + OFF_SLOTS),
-			.credit = (struct eta_ring_credit *)(void *)(k.en + OFF_CREDIT), .n = RING_N};
-	k.ev = (struct eta_ring_producer){.slots = (struct eta_ring_slot *)(void *)(k.en + OFF_SLOTS),
-			.credit = (struct eta_ring_credit *)(void *)(k.al + OFF_CREDIT), .n = RING_N};
+	k.db = (struct eta_ring_consumer){
+			.slots = (struct eta_ring_slot *)(void *)(k.al + OFF_SLOTS),
+			.credit = (struct eta_ring_credit *)(void *)(k.en + OFF_CREDIT),
+			.n = RING_N};
+	k.ev = (struct eta_ring_producer){
+			.slots = (struct eta_ring_slot *)(void *)(k.en + OFF_SLOTS),
+			.credit = (struct eta_ring_credit *)(void *)(k.al + OFF_CREDIT),
+			.n = RING_N};
 	((struct eta_doorbell_credit *)(void *)(k.en + OFF_CREDIT))->polled = 1;
-	k.reply = (struct eta_ctl_attach_reply){.hdr = {.type = ETA_CTL_ATTACH}, .abi = ETA_ABI_VERSION, .session = 1,
-			.dtis_max = DTIS, .cores_n = 1, .page_bytes = ETA_PAGE_BYTES, .port_lo = 32768, .port_hi = 60999,
-			.epoch = 1, .lock_id = 77, .seg = {seg, seg},
-			.ring0 = {.seg_al = 0, .seg_en = 1, .doorbell_n = RING_N, .doorbell_off = OFF_SLOTS,
-					.doorbell_credit_off = OFF_CREDIT, .event_n = RING_N, .event_off = OFF_SLOTS,
+	k.reply = (struct eta_ctl_attach_reply){.hdr = {.type = ETA_CTL_ATTACH},
+			.abi = ETA_ABI_VERSION,
+			.session = 1,
+			.dtis_max = DTIS,
+			.cores_n = 1,
+			.page_bytes = ETA_PAGE_BYTES,
+			.port_lo = 32768,
+			.port_hi = 60999,
+			.epoch = 1,
+			.lock_id = 77,
+			.seg = {seg, seg},
+			.ring0 = {.seg_al = 0,
+					.seg_en = 1,
+					.doorbell_n = RING_N,
+					.doorbell_off = OFF_SLOTS,
+					.doorbell_credit_off = OFF_CREDIT,
+					.event_n = RING_N,
+					.event_off = OFF_SLOTS,
 					.event_credit_off = OFF_CREDIT}};
 	k.reply.seg[0].kind = ETA_SEG_AL;
 	k.reply.seg[1].kind = ETA_SEG_EN;
@@ -98,7 +120,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	k.listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	snprintf(un.sun_path, sizeof(un.sun_path), "/tmp/fuzz-al-%d.sock", getpid());
 	unlink(un.sun_path);
-	fuzz_require(bind(k.listener, (struct sockaddr *)&un, sizeof(un)) == 0 && listen(k.listener, 1) == 0, "listen");
+	fuzz_require(bind(k.listener, (struct sockaddr *)&un, sizeof(un)) == 0 &&
+					listen(k.listener, 1) == 0,
+			"listen");
 	fuzz_require(pthread_create(&thread, NULL, agent_run, NULL) == 0, "thread");
 	fuzz_require(al_attach(un.sun_path) == 0, "attach");
 	unlink(un.sun_path);
@@ -123,11 +147,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	doorbells_take();
 	for (i = 0; i < DTIS; i++) {
 		struct eta_dti_en *en = (struct eta_dti_en *)(void *)(k.en + OFF_DTI) + i;
-		const struct eta_dti_al *al = (const struct eta_dti_al *)(const void *)(k.al + OFF_DTI) + i;
+		const struct eta_dti_al *al =
+				(const struct eta_dti_al *)(const void *)(k.al + OFF_DTI) + i;
 
 		memset(en, 0, sizeof(*en));
 		en->chunk = ETA_CHUNK_NONE;
-		__atomic_store_n((uint32_t *)(void *)&en->gen, ETA_DTI_WORD_MAKE(al->gen, ETA_DTI_FREE, 0), __ATOMIC_RELEASE);
+		__atomic_store_n((uint32_t *)(void *)&en->gen,
+				ETA_DTI_WORD_MAKE(al->gen, ETA_DTI_FREE, 0), __ATOMIC_RELEASE);
 		event_push(&(struct eta_event){.dti = i, .gen = al->gen, .flags = ETA_EV_FREE});
 	}
 	al_poll_events();
@@ -225,7 +251,9 @@ static void op_run(struct fuzz_in *in)
 	static uint8_t buf[65536];
 	uint8_t op = fuzz_u8(in);
 	struct al_conn **slot = &k.conn[(op >> 4) % CONNS];
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(80), .sin_addr = {htonl(0x0a000001)}};
+	struct sockaddr_in to = {.sin_family = AF_INET,
+			.sin_port = htons(80),
+			.sin_addr = {htonl(0x0a000001)}};
 	struct iovec iov[2] = {{buf, 1}, {buf + 32768, fuzz_u16(in) % 32768}};
 	ssize_t n;
 
@@ -245,7 +273,8 @@ static void op_run(struct fuzz_in *in)
 		memset(buf, 0x5a, sizeof(buf));
 		n = al_conn_recv(*slot, iov, 2, (fuzz_u8(in) & 1) != 0);
 		fuzz_require(n <= (ssize_t)(1 + iov[1].iov_len), "no more bytes than asked for");
-		fuzz_require(buf[1] == 0x5a && buf[32768 + iov[1].iov_len] == 0x5a, "nothing beside the buffers");
+		fuzz_require(buf[1] == 0x5a && buf[32768 + iov[1].iov_len] == 0x5a,
+				"nothing beside the buffers");
 		break;
 	case 2: al_conn_send(*slot, iov, 2, false); break;
 	case 3: al_conn_shut_wr(*slot); break;
@@ -275,8 +304,14 @@ static struct eta_dti_en *record_of(const struct al_conn *c)
 
 static void record_event(struct al_conn *c, const struct eta_dti_en *en, uint8_t flags)
 {
-	event_push(&(struct eta_event){.dti = c->dti_idx, .gen = c->gen, .flags = flags, .rcv_tail = en->rcv_tail,
-			.snd_una = en->snd_una, .ring_at = en->ring_at, .state = en->state, .status = en->status,
+	event_push(&(struct eta_event){.dti = c->dti_idx,
+			.gen = c->gen,
+			.flags = flags,
+			.rcv_tail = en->rcv_tail,
+			.snd_una = en->snd_una,
+			.ring_at = en->ring_at,
+			.state = en->state,
+			.status = en->status,
 			.snd_limit = en->snd_limit});
 }
 
@@ -284,7 +319,8 @@ static void record_event(struct al_conn *c, const struct eta_dti_en *en, uint8_t
 static void engine_honest(struct fuzz_in *in, struct al_conn *c)
 {
 	struct eta_dti_en *en = record_of(c);
-	const struct eta_dti_al *al = (const struct eta_dti_al *)(const void *)(k.al + OFF_DTI) + c->dti_idx % DTIS;
+	const struct eta_dti_al *al = (const struct eta_dti_al *)(const void *)(k.al + OFF_DTI) +
+				      c->dti_idx % DTIS;
 	uint8_t what = fuzz_u8(in);
 
 	switch (what & 3) {
@@ -319,8 +355,11 @@ static void bytes_offer(struct fuzz_in *in, struct al_conn *c, struct eta_dti_en
 		order = 4;
 	page &= ~((1u << order) - 1);
 	size = ETA_CHUNK_BYTES(order);
-	meta[page] = (struct eta_chunk_meta){.next = ETA_CHUNK_NONE, .off = en->rcv_tail - (how & 4 ? 0 : en->rcv_tail % size),
-			.dti = c->dti_idx, .gen = c->gen, .order = order};
+	meta[page] = (struct eta_chunk_meta){.next = ETA_CHUNK_NONE,
+			.off = en->rcv_tail - (how & 4 ? 0 : en->rcv_tail % size),
+			.dti = c->dti_idx,
+			.gen = c->gen,
+			.order = order};
 	if (en->chunk == ETA_CHUNK_NONE || how & 8 || en->rcv_tail == 0)
 		en->chunk = ETA_CHUNK_MAKE(1, page);
 	else
@@ -339,11 +378,13 @@ static void engine_lies(struct fuzz_in *in, struct al_conn *c)
 	switch (what & 3) {
 	case 0:
 		at = c->dti_idx % DTIS * (uint32_t)sizeof(struct eta_dti_en) + fuzz_u8(in) % 48 * 4;
-		__atomic_store_n((uint32_t *)(void *)(k.en + OFF_DTI + at), fuzz_u32(in), __ATOMIC_RELAXED);
+		__atomic_store_n((uint32_t *)(void *)(k.en + OFF_DTI + at), fuzz_u32(in),
+				__ATOMIC_RELAXED);
 		break;
 	case 1:
 		at = fuzz_u8(in) % (CHUNK_PAGES * 4) * 4;
-		__atomic_store_n((uint32_t *)(void *)(k.en + OFF_META + at), fuzz_u32(in), __ATOMIC_RELAXED);
+		__atomic_store_n((uint32_t *)(void *)(k.en + OFF_META + at), fuzz_u32(in),
+				__ATOMIC_RELAXED);
 		break;
 	case 2:
 		fuzz_bytes(in, &ev, sizeof(ev));
@@ -356,7 +397,8 @@ static void engine_lies(struct fuzz_in *in, struct al_conn *c)
 	default: /* a sibling, in what AL itself may write */
 		at = fuzz_u16(in) % (OFF_CHUNKS / 4) * 4;
 		if (at < OFF_SLOTS || at >= OFF_META)
-			__atomic_store_n((uint32_t *)(void *)(k.al + at), fuzz_u32(in), __ATOMIC_RELAXED);
+			__atomic_store_n((uint32_t *)(void *)(k.al + at), fuzz_u32(in),
+					__ATOMIC_RELAXED);
 		break;
 	}
 }

@@ -19,7 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (fd < 0)
 		fd = memfd_create("conf", MFD_CLOEXEC);
-	fuzz_require(fd >= 0 && ftruncate(fd, 0) == 0 && pwrite(fd, data, size, 0) == (ssize_t)size, "memfd");
+	fuzz_require(fd >= 0 && ftruncate(fd, 0) == 0 && pwrite(fd, data, size, 0) == (ssize_t)size,
+			"memfd");
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	conf_default(&conf);
 	rc = conf_load(&conf, path, err, sizeof(err));
@@ -32,7 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	fuzz_require(conf.ports_n >= 0 && conf.ports_n <= CONF_PORTS_MAX, "ports");
 	fuzz_require(conf.cpus_n >= 0 && conf.cpus_n <= ETA_CORES_MAX, "cpus");
-	fuzz_require(conf.port_lo > 0 && conf.port_lo <= conf.port_hi && conf.port_hi < 65536, "port range");
+	fuzz_require(conf.port_lo > 0 && conf.port_lo <= conf.port_hi && conf.port_hi < 65536,
+			"port range");
 	fuzz_require(conf.contexts_max > 0 && conf.sessions_max > 0 && conf.mbufs > 0, "sizes");
 	fuzz_require(memchr(conf.socket, 0, sizeof(conf.socket)) != NULL, "socket ends");
 	return 0;

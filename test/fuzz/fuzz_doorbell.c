@@ -58,7 +58,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct model_conf conf = {.dtis_n = 64, .snd_pages = 64, .rcv_pages = 64, .rcv_segs_max = 1, .doorbell_n = 64,
+	struct model_conf conf = {.dtis_n = 64,
+			.snd_pages = 64,
+			.rcv_pages = 64,
+			.rcv_segs_max = 1,
+			.doorbell_n = 64,
 			.event_n = 64};
 	struct fuzz_in in = {data, size};
 	uint32_t i, used;
@@ -92,9 +96,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 static void world_make(void)
 {
 	struct simport_conf wire = {.seed = 1};
-	struct engine_conf conf = {.cores_n = 1, .contexts_max = 256, .embryos_max = 64, .sessions_max = 8, .mbufs_n = 1024,
-			.idle = ENGINE_IDLE_POLL, .local_turnaround = true, .port_lo = 32768, .port_hi = 60999, .msl_ms = 1000,
-			.tsc_hz = 1000000000, .ports_n = 1};
+	struct engine_conf conf = {.cores_n = 1,
+			.contexts_max = 256,
+			.embryos_max = 64,
+			.sessions_max = 8,
+			.mbufs_n = 1024,
+			.idle = ENGINE_IDLE_POLL,
+			.local_turnaround = true,
+			.port_lo = 32768,
+			.port_hi = 60999,
+			.msl_ms = 1000,
+			.tsc_hz = 1000000000,
+			.ports_n = 1};
 	struct model_conf good = {0};
 	char err[256] = "";
 	uint32_t i;
@@ -185,16 +198,15 @@ static void op_run(struct fuzz_in *in)
 	struct model_conn **slot = &f.c[(op >> 4) % CONNS];
 
 	if (*slot == NULL) {
-		*slot = op & 8 ? model_listen(f.bad, "10.0.0.1", (uint16_t)(90 + (op >> 4)), 8, 4) :
-				 model_connect(f.bad, "10.0.0.1", op & 4 ? (uint16_t)(90 + (op & 3)) : SIM_PORT);
+		*slot = op & 8 ? model_listen(f.bad, "10.0.0.1", (uint16_t)(90 + (op >> 4)), 8, 4)
+			       : model_connect(f.bad, "10.0.0.1",
+						 op & 4 ? (uint16_t)(90 + (op & 3)) : SIM_PORT);
 		turn(1 + (op & 1));
 		return;
 	}
 	switch (op & 15) {
 	case 0: turn(1 + fuzz_u8(in) % 8); break;
-	case 1:
-		model_send(*slot, buf, fuzz_u16(in) % sizeof(buf));
-		break;
+	case 1: model_send(*slot, buf, fuzz_u16(in) % sizeof(buf)); break;
 	case 2:
 		f.now_us += 1ull << (fuzz_u8(in) % 22);
 		turn(1);

@@ -20,9 +20,9 @@
 #define CONNS 3u
 #define FRAMES_MAX 64u
 
-#define HOW_FIX 0x01u     /* make checksums right */
-#define HOW_MAC 0x02u     /* address it to us */
-#define HOW_TRUST 0x04u   /* the port vouches for checksums */
+#define HOW_FIX 0x01u   /* make checksums right */
+#define HOW_MAC 0x02u   /* address it to us */
+#define HOW_TRUST 0x04u /* the port vouches for checksums */
 #define HOW_LRO 0x08u
 #define HOW_RELATIVE 0x10u
 
@@ -31,7 +31,8 @@ static const uint8_t our_mac[6] = {2, 0, 0, 0, 0, 1};
 static void world_make(struct world *w);
 static void frame_run(struct world *w, struct port *port, struct fuzz_in *in);
 static void frame_fix(uint8_t *frame, uint32_t len);
-static void tcp_check_fix(uint8_t *l4, uint32_t len, const struct ip_addr *src, const struct ip_addr *dst);
+static void tcp_check_fix(
+		uint8_t *l4, uint32_t len, const struct ip_addr *src, const struct ip_addr *dst);
 static void segment_give(struct world *w, struct ip_pkt *pkt, uint8_t how);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -116,11 +117,17 @@ static void frame_run(struct world *w, struct port *port, struct fuzz_in *in)
 		moved += counter[i];
 	fuzz_require(moved == 1, "one counter for one frame");
 	if (pkt.verdict == IP_RX_TCP) {
-		fuzz_require(pkt.seg.opt_len <= TCP_OPT_BYTES_MAX && pkt.seg.segs >= 1, "segment's header");
+		fuzz_require(pkt.seg.opt_len <= TCP_OPT_BYTES_MAX && pkt.seg.segs >= 1,
+				"segment's header");
 		fuzz_require(pkt.seg.opt_len == 0 ||
-				(pkt.seg.opt >= buf && pkt.seg.opt + pkt.seg.opt_len <= buf + len), "options inside");
-		fuzz_require(pkt.seg.len == 0 ||
-				(pkt.seg.data >= buf && pkt.seg.data + pkt.seg.len <= buf + len), "payload inside");
+						(pkt.seg.opt >= buf &&
+								pkt.seg.opt + pkt.seg.opt_len <=
+										buf + len),
+				"options inside");
+		fuzz_require(pkt.seg.len == 0 || (pkt.seg.data >= buf &&
+								 pkt.seg.data + pkt.seg.len <=
+										 buf + len),
+				"payload inside");
 		segment_give(w, &pkt, how);
 	}
 	free(buf);
@@ -160,7 +167,8 @@ static void frame_fix(uint8_t *frame, uint32_t len)
 	}
 }
 
-static void tcp_check_fix(uint8_t *l4, uint32_t len, const struct ip_addr *src, const struct ip_addr *dst)
+static void tcp_check_fix(
+		uint8_t *l4, uint32_t len, const struct ip_addr *src, const struct ip_addr *dst)
 {
 	uint16_t sum;
 

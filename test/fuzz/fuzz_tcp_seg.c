@@ -13,7 +13,7 @@
 #include "test/sim/tcp_world.h"
 #include "test/sim/tcp_world_up.h"
 
-#define CONNS 6u   /* the first four come to the listener, the others connect */
+#define CONNS 6u /* the first four come to the listener, the others connect */
 #define OPS_MAX 400u
 
 static void world_make(struct world *w, struct fuzz_in *in);
@@ -87,7 +87,8 @@ static void op_run(struct world *w, struct fuzz_in *in)
 	switch (op & 15) {
 	case 0:
 		n = fuzz_u16(in);
-		if (!u->shut && !u->closed_by_us && n <= u->snd_buf_bytes - (u->snd_tail - u->snd_una))
+		if (!u->shut && !u->closed_by_us &&
+				n <= u->snd_buf_bytes - (u->snd_tail - u->snd_una))
 			world_write(w, conn, 1, n);
 		break;
 	case 1:
@@ -110,7 +111,8 @@ static void op_run(struct world *w, struct fuzz_in *in)
 		if (u->ctx_idx != 0)
 			tcp_icmp_rx(&w->host[1].st, &w->host[1], &w->host[1].ctx[u->ctx_idx],
 					fuzz_u8(in) & 1 ? TCP_ICMP_TOO_BIG : TCP_ICMP_UNREACHABLE,
-					w->host[1].ctx[u->ctx_idx].snd_una + fuzz_u8(in), fuzz_u16(in), w->now_us);
+					w->host[1].ctx[u->ctx_idx].snd_una + fuzz_u8(in),
+					fuzz_u16(in), w->now_us);
 		break;
 	default: segment_give(w, conn, in); break;
 	}
@@ -140,8 +142,8 @@ static void segment_give(struct world *w, struct conn *conn, struct fuzz_in *in)
 	seg.data = body;
 	seg.segs = (uint16_t)(1 + seg.len / 1460);
 	world_tuple(w, conn, 1, &tuple);
-	world_trace(w, "rx flags %02x seq %u ack %u wnd %u len %u opt %u", seg.flags, seg.seq, seg.ack, seg.wnd,
-			seg.len, seg.opt_len);
+	world_trace(w, "rx flags %02x seq %u ack %u wnd %u len %u opt %u", seg.flags, seg.seq,
+			seg.ack, seg.wnd, seg.len, seg.opt_len);
 	if (tcp_rx(&host->st, host, ctx, &seg, &tuple, w->now_us) == TCP_RX_AGAIN)
 		fuzz_require(conn->user[1].ctx_idx == 0, "AGAIN means that the context was freed");
 	else if (idx != 0 && conn->user[1].ctx_idx == idx)
@@ -163,15 +165,14 @@ static uint32_t number_near(const struct tcp_ctx *ctx, uint8_t how, int16_t delt
 /* None; the usual; a SACK block near what is in flight; or any bytes at all. */
 static uint8_t options_make(struct fuzz_in *in, const struct tcp_ctx *ctx, uint8_t *opt)
 {
-	static const uint8_t syn[] = {2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7};
+	static const uint8_t syn[] = {
+			2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7};
 	uint8_t kind = fuzz_u8(in), len, i, n;
 	uint32_t v;
 
 	switch (kind & 3) {
 	case 0: return 0;
-	case 1:
-		memcpy(opt, syn, sizeof(syn));
-		return sizeof(syn);
+	case 1: memcpy(opt, syn, sizeof(syn)); return sizeof(syn);
 	case 2:
 		n = (uint8_t)(1 + ((kind >> 2) & 3));
 		opt[0] = opt[1] = 1;

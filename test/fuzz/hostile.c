@@ -59,9 +59,10 @@ static struct totals *totals;
 
 static int socket_open(const struct hostile *h);
 static bool attach(struct hostile *h);
-static ssize_t request(struct hostile *h, void *msg, size_t len, const int *fds, uint32_t fds_n, void *reply,
-		size_t reply_len);
-static ssize_t reply_take(struct hostile *h, void *reply, size_t reply_len, int *fds, uint32_t *fds_n);
+static ssize_t request(struct hostile *h, void *msg, size_t len, const int *fds, uint32_t fds_n,
+		void *reply, size_t reply_len);
+static ssize_t reply_take(
+		struct hostile *h, void *reply, size_t reply_len, int *fds, uint32_t *fds_n);
 static void memory_try(struct hostile *h);
 static void session_run(struct hostile *h);
 static void connections_open(struct hostile *h);
@@ -94,14 +95,16 @@ int main(int argc, char **argv)
 			h.has_peer = inet_pton(AF_INET, argv[++i], h.peer + 12) == 1;
 			h.peer_port_be = htons((uint16_t)strtoul(argv[++i], NULL, 0));
 		} else {
-			fprintf(stderr, "usage: %s [--socket PATH] [--seconds N] [--seed N] [--peer IPV4 PORT]\n", argv[0]);
+			fprintf(stderr, "usage: %s [--socket PATH] [--seconds N] [--seed N] [--peer IPV4 PORT]\n",
+					argv[0]);
 			return 2;
 		}
 	}
 	if (h.path == NULL)
 		h.path = ETA_CTL_SOCKET_DEFAULT;
 	signal(SIGPIPE, SIG_IGN);
-	totals = mmap(NULL, sizeof(*totals), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	totals = mmap(NULL, sizeof(*totals), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+			0);
 	h.sock = socket_open(&h);
 	if (totals == MAP_FAILED || h.sock < 0) {
 		fprintf(stderr, "hostile: no etad at %s: %s\n", h.path, strerror(errno));
@@ -164,8 +167,10 @@ static bool attach(struct hostile *h)
 		struct timespec t = {.tv_nsec = 100000000};
 
 		h->sock = socket_open(h);
-		if (h->sock >= 0 && request(h, &msg, sizeof(msg), NULL, 0, &h->at, sizeof(h->at)) ==
-				(ssize_t)sizeof(h->at) && h->at.hdr.status == ETA_STATUS_OK && h->fds_n >= 3)
+		if (h->sock >= 0 &&
+				request(h, &msg, sizeof(msg), NULL, 0, &h->at, sizeof(h->at)) ==
+						(ssize_t)sizeof(h->at) &&
+				h->at.hdr.status == ETA_STATUS_OK && h->fds_n >= 3)
 			break;
 		if (h->sock >= 0)
 			close(h->sock);
@@ -177,14 +182,16 @@ static bool attach(struct hostile *h)
 	h->en = mmap(NULL, h->at.seg[1].bytes, PROT_READ, MAP_SHARED, h->fd[1], 0);
 	if (h->al == MAP_FAILED || h->en == MAP_FAILED)
 		return false;
-	h->db = (struct eta_ring_producer){.slots = (struct eta_ring_slot *)(void *)(h->al + ring->doorbell_off),
-			.credit = (const struct eta_ring_credit *)(const void *)(h->en + ring->doorbell_credit_off),
+	h->db = (struct eta_ring_producer){
+			.slots = (struct eta_ring_slot *)(void *)(h->al + ring->doorbell_off),
+			.credit = (const struct eta_ring_credit *)(const void
+							*)(h->en + ring->doorbell_credit_off),
 			.n = ring->doorbell_n};
 	return true;
 }
 
-static ssize_t request(struct hostile *h, void *msg, size_t len, const int *fds, uint32_t fds_n, void *reply,
-		size_t reply_len)
+static ssize_t request(struct hostile *h, void *msg, size_t len, const int *fds, uint32_t fds_n,
+		void *reply, size_t reply_len)
 {
 	union {
 		char buf[CMSG_SPACE(sizeof(int) * ETA_CTL_FDS_MAX)];
@@ -225,14 +232,17 @@ static ssize_t request(struct hostile *h, void *msg, size_t len, const int *fds,
 	return n;
 }
 
-static ssize_t reply_take(struct hostile *h, void *reply, size_t reply_len, int *fds, uint32_t *fds_n)
+static ssize_t reply_take(
+		struct hostile *h, void *reply, size_t reply_len, int *fds, uint32_t *fds_n)
 {
 	union {
 		char buf[CMSG_SPACE(sizeof(int) * ETA_CTL_FDS_MAX)];
 		struct cmsghdr align;
 	} control;
 	struct iovec iov = {.iov_base = reply, .iov_len = reply_len};
-	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf,
+	struct msghdr mh = {.msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = control.buf,
 			.msg_controllen = sizeof(control.buf)};
 	struct cmsghdr *c;
 	ssize_t n = recvmsg(h->sock, &mh, MSG_CMSG_CLOEXEC);
@@ -297,13 +307,22 @@ static void memory_try(struct hostile *h)
 		const char *what;
 		int ok;
 	} door[] = {
-		{"EN segment mapped writable", mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, h->fd[1], 0) != MAP_FAILED},
-		{"EN segment made writable", mprotect(h->en, 4096, PROT_READ | PROT_WRITE) == 0},
-		{"core page mapped writable", mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, h->fd[2], 0) != MAP_FAILED},
-		{"EN segment written", pwrite(h->fd[1], "x", 1, 0) > 0},
-		{"AL segment shrunk", ftruncate(h->fd[0], 0) == 0},
-		{"AL segment grown", ftruncate(h->fd[0], (off_t)h->at.seg[0].bytes * 2) == 0},
-		{"EN segment punched", fallocate(h->fd[1], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) == 0},
+			{"EN segment mapped writable",
+					mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED,
+							h->fd[1], 0) != MAP_FAILED},
+			{"EN segment made writable",
+					mprotect(h->en, 4096, PROT_READ | PROT_WRITE) == 0},
+			{"core page mapped writable",
+					mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED,
+							h->fd[2], 0) != MAP_FAILED},
+			{"EN segment written", pwrite(h->fd[1], "x", 1, 0) > 0},
+			{"AL segment shrunk", ftruncate(h->fd[0], 0) == 0},
+			{"AL segment grown",
+					ftruncate(h->fd[0], (off_t)h->at.seg[0].bytes * 2) == 0},
+			{"EN segment punched",
+					fallocate(h->fd[1],
+							FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+							0, 4096) == 0},
 	};
 	uint32_t i;
 	char name[64];
@@ -332,7 +351,11 @@ static void connections_open(struct hostile *h)
 	uint32_t i, n = rnd_below(&h->rnd, 8);
 
 	for (i = 0; i < n && i < g->dti_n; i++) {
-		struct eta_doorbell db = {.dti = g->dti_first + i, .gen = 1, .op = ETA_DB_CONNECT, .arg0 = 0, .arg1 = 0xff};
+		struct eta_doorbell db = {.dti = g->dti_first + i,
+				.gen = 1,
+				.op = ETA_DB_CONNECT,
+				.arg0 = 0,
+				.arg1 = 0xff};
 		uint64_t w[4];
 
 		memcpy(al[i].raddr, h->peer, 16);
@@ -355,7 +378,8 @@ static void connections_open(struct hostile *h)
 /* Noise, or a number near a limit. */
 static uint32_t odd_u32(struct hostile *h)
 {
-	static const uint32_t edges[] = {0, 1, ETA_CHUNK_NONE, ETA_STREAM_BYTES_MAX, 0x7fffffff, 0x80000000, 4096, 0xfffffffe};
+	static const uint32_t edges[] = {0, 1, ETA_CHUNK_NONE, ETA_STREAM_BYTES_MAX, 0x7fffffff,
+			0x80000000, 4096, 0xfffffffe};
 
 	switch (rnd_below(&h->rnd, 4)) {
 	case 0: return (uint32_t)rnd_u64(&h->rnd);
@@ -371,10 +395,16 @@ static void doorbell_push(struct hostile *h)
 	struct eta_doorbell db;
 	uint64_t w[4];
 
-	db = (struct eta_doorbell){.dti = g->dti_first + rnd_below(&h->rnd, 8), .gen = (uint16_t)rnd_below(&h->rnd, 3),
-			.op = (uint8_t)(rnd_below(&h->rnd, ETA_DB_OP_N) | (rnd_below(&h->rnd, 4) << 6)),
-			.snd_tail = odd_u32(h), .rcv_head = odd_u32(h), .arg0 = odd_u32(h), .arg1 = odd_u32(h),
-			.sq_tail = odd_u32(h), .rq_tail = odd_u32(h)};
+	db = (struct eta_doorbell){.dti = g->dti_first + rnd_below(&h->rnd, 8),
+			.gen = (uint16_t)rnd_below(&h->rnd, 3),
+			.op = (uint8_t)(rnd_below(&h->rnd, ETA_DB_OP_N) |
+					(rnd_below(&h->rnd, 4) << 6)),
+			.snd_tail = odd_u32(h),
+			.rcv_head = odd_u32(h),
+			.arg0 = odd_u32(h),
+			.arg1 = odd_u32(h),
+			.sq_tail = odd_u32(h),
+			.rq_tail = odd_u32(h)};
 	memcpy(w, &db, sizeof(w));
 	if (rnd_below(&h->rnd, 4) == 0)
 		w[rnd_below(&h->rnd, 4)] = rnd_u64(&h->rnd);
@@ -391,7 +421,8 @@ static void words_write(struct hostile *h)
 
 	at = rnd_u64(&h->rnd) % bytes & ~3ull;
 	for (i = 0; i < n && at + 4 <= bytes; i++, at += 4)
-		eta_store_relaxed_u32((uint32_t *)(void *)(h->al + at), rnd_below(&h->rnd, 2) ? v : odd_u32(h));
+		eta_store_relaxed_u32((uint32_t *)(void *)(h->al + at),
+				rnd_below(&h->rnd, 2) ? v : odd_u32(h));
 	totals->words += i;
 }
 
@@ -417,9 +448,15 @@ static void meta_write(struct hostile *h)
 
 	if (g->chunk_pages == 0 || g->dti_n < 8)
 		return;
-	page = rnd_below(&h->rnd, rnd_below(&h->rnd, 2) && g->chunk_pages > 16 ? 16 : g->chunk_pages);
-	meta[page] = (struct eta_chunk_meta){.next = rnd_below(&h->rnd, 3) ? ETA_CHUNK_MAKE(g->seg, rnd_below(&h->rnd, 16)) : odd_u32(h),
-			.off = rnd_below(&h->rnd, 4) * 4096, .dti = g->dti_first + d, .gen = 1,
+	page = rnd_below(&h->rnd,
+			rnd_below(&h->rnd, 2) && g->chunk_pages > 16 ? 16 : g->chunk_pages);
+	meta[page] = (struct eta_chunk_meta){
+			.next = rnd_below(&h->rnd, 3)
+						? ETA_CHUNK_MAKE(g->seg, rnd_below(&h->rnd, 16))
+						: odd_u32(h),
+			.off = rnd_below(&h->rnd, 4) * 4096,
+			.dti = g->dti_first + d,
+			.gen = 1,
 			.order = (uint8_t)(rnd_below(&h->rnd, 4) ? 0 : rnd_below(&h->rnd, 256))};
 	if (rnd_below(&h->rnd, 2)) {
 		al[d].chunk = ETA_CHUNK_MAKE(g->seg, page);
@@ -436,9 +473,12 @@ static void control_abuse(struct hostile *h)
 	struct eta_ctl_hdr *hdr = (struct eta_ctl_hdr *)(void *)msg;
 	int fds[ETA_CTL_FDS_MAX], n = (int)rnd_below(&h->rnd, 3), i;
 	uint32_t got;
-	static const uint16_t sizes[] = {0, sizeof(struct eta_ctl_attach), sizeof(struct eta_ctl_seg), sizeof(struct eta_ctl_seg),
-			sizeof(struct eta_ctl_ring), sizeof(struct eta_ctl_dti), sizeof(struct eta_ctl_dti), sizeof(struct eta_ctl_hdr),
-			offsetof(struct eta_ctl_share, item), sizeof(struct eta_ctl_hdr), sizeof(struct eta_ctl_ping), 40};
+	static const uint16_t sizes[] = {0, sizeof(struct eta_ctl_attach),
+			sizeof(struct eta_ctl_seg), sizeof(struct eta_ctl_seg),
+			sizeof(struct eta_ctl_ring), sizeof(struct eta_ctl_dti),
+			sizeof(struct eta_ctl_dti), sizeof(struct eta_ctl_hdr),
+			offsetof(struct eta_ctl_share, item), sizeof(struct eta_ctl_hdr),
+			sizeof(struct eta_ctl_ping), 40};
 	uint32_t type = 1 + rnd_below(&h->rnd, 11), len = sizes[type];
 
 	for (i = 0; i < (int)sizeof(msg); i += 4) {
@@ -451,8 +491,11 @@ static void control_abuse(struct hostile *h)
 	if (rnd_below(&h->rnd, 10) == 0)
 		len = rnd_below(&h->rnd, sizeof(msg));
 	for (i = 0; i < n; i++)
-		fds[i] = rnd_below(&h->rnd, 2) ? socket(AF_INET, kinds[rnd_below(&h->rnd, 2)] | SOCK_CLOEXEC, 0) :
-				open("/dev/null", O_RDONLY | O_CLOEXEC);
+		fds[i] = rnd_below(&h->rnd, 2) ? socket(AF_INET,
+								 kinds[rnd_below(&h->rnd, 2)] |
+										 SOCK_CLOEXEC,
+								 0)
+					       : open("/dev/null", O_RDONLY | O_CLOEXEC);
 	request(h, msg, len, fds, (uint32_t)n, NULL, 0);
 	for (i = 0; i < n; i++)
 		close(fds[i]);
@@ -469,6 +512,6 @@ static void hole_punch(struct hostile *h)
 	off_t at = (off_t)(rnd_u64(&h->rnd) % h->at.seg[0].bytes) & ~4095;
 
 	if (fallocate(h->fd[0], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at,
-			4096 << rnd_below(&h->rnd, 10)) == 0)
+			    4096 << rnd_below(&h->rnd, 10)) == 0)
 		totals->holes++;
 }

@@ -68,7 +68,9 @@ int main(int argc, char **argv)
 	for (i = first; i < first + count; i++) {
 		struct rnd r = {.state = rnd_mix(seed * 1000003 + i)};
 		size_t len = input_make(&r, input);
-		uint8_t *copy = malloc(len != 0 ? len : 1); /* its own size, so that a sanitizer sees the end */
+		uint8_t *copy = malloc(
+				len != 0 ? len
+					 : 1); /* its own size, so that a sanitizer sees the end */
 
 		snprintf(current, sizeof(current), "--random-one %llu %llu", (unsigned long long)i,
 				(unsigned long long)seed);
@@ -134,7 +136,8 @@ static size_t input_make(struct rnd *r, uint8_t *to)
 	len = corpus[i].len;
 	memcpy(to, corpus[i].data, len);
 	for (n = rnd_range(r, 0, 8); n != 0 && len != 0; n--)
-		to[rnd_below(r, (uint32_t)len)] = (uint8_t)(rnd_below(r, 3) == 0 ? 0xff : rnd_u64(r));
+		to[rnd_below(r, (uint32_t)len)] =
+				(uint8_t)(rnd_below(r, 3) == 0 ? 0xff : rnd_u64(r));
 	if (rnd_below(r, 4) == 0)
 		len = rnd_below(r, (uint32_t)len + 1);
 	if (rnd_below(r, 4) == 0 && 2 * len <= INPUT_BYTES_MAX) {
@@ -149,7 +152,8 @@ static void crash_say(int sig)
 	static const char text[] = "\ninput that failed: ";
 
 	signal(sig, SIG_DFL);
-	if (write(2, text, sizeof(text) - 1) < 0 || write(2, current, strlen(current)) < 0 || write(2, "\n", 1) < 0)
+	if (write(2, text, sizeof(text) - 1) < 0 || write(2, current, strlen(current)) < 0 ||
+			write(2, "\n", 1) < 0)
 		_exit(1);
 	raise(sig);
 }

@@ -189,12 +189,14 @@ static void ring_owed(struct model_conn *c)
 
 struct eta_chunk_meta *model_snd_meta(struct model *m, uint32_t chunk)
 {
-	return (struct eta_chunk_meta *)(void *)(m->seg[0].base + m->seg[0].meta_off) + ETA_CHUNK_PAGE(chunk);
+	return (struct eta_chunk_meta *)(void *)(m->seg[0].base + m->seg[0].meta_off) +
+	       ETA_CHUNK_PAGE(chunk);
 }
 
 static uint8_t *snd_bytes(const struct model *m, uint32_t chunk)
 {
-	return m->seg[0].base + m->seg[0].chunk_off + (uint64_t)ETA_CHUNK_PAGE(chunk) * ETA_PAGE_BYTES;
+	return m->seg[0].base + m->seg[0].chunk_off +
+	       (uint64_t)ETA_CHUNK_PAGE(chunk) * ETA_PAGE_BYTES;
 }
 
 static uint32_t page_take(struct model *m, uint32_t order)
@@ -279,7 +281,8 @@ static void reclaim(struct model_conn *c)
 		return;
 	}
 	c->snd_una = una;
-	while (c->first && !eta_counter_after(c->first->off + ETA_CHUNK_BYTES(c->first->order), una))
+	while (c->first &&
+			!eta_counter_after(c->first->off + ETA_CHUNK_BYTES(c->first->order), una))
 		chunk_pop(c);
 	/* now and then a drained chunk goes before it is full, as a sweep of idle connections would do it */
 	if (c->first && una == c->snd_tail && c->first == c->last && (una & 3) == 1)
@@ -311,7 +314,8 @@ size_t model_send(struct model_conn *c, const void *data, size_t len)
 			break;
 		n = chunk_room(c);
 		n = n < len - done ? n : (uint32_t)len - done;
-		memcpy(snd_bytes(c->owner, c->last->chunk) + (c->snd_tail - c->last->off), (const uint8_t *)data + done, n);
+		memcpy(snd_bytes(c->owner, c->last->chunk) + (c->snd_tail - c->last->off),
+				(const uint8_t *)data + done, n);
 		c->snd_tail += n;
 		done += n;
 	}
@@ -335,11 +339,13 @@ static const struct eta_chunk_meta *rcv_meta(const struct model_conn *c, uint32_
 	uint32_t seg = ETA_CHUNK_SEG(chunk);
 	const struct model_seg *g = &c->owner->seg[seg];
 
-	if ((chunk >> 28) != 0 || seg >= c->owner->seg_n || g->kind != ETA_SEG_EN || ETA_CHUNK_PAGE(chunk) >= g->chunk_pages) {
+	if ((chunk >> 28) != 0 || seg >= c->owner->seg_n || g->kind != ETA_SEG_EN ||
+			ETA_CHUNK_PAGE(chunk) >= g->chunk_pages) {
 		model_wrong(c->m, "receive chunk is nowhere", chunk, seg);
 		return NULL;
 	}
-	return (const struct eta_chunk_meta *)(const void *)(g->base + g->meta_off) + ETA_CHUNK_PAGE(chunk);
+	return (const struct eta_chunk_meta *)(const void *)(g->base + g->meta_off) +
+	       ETA_CHUNK_PAGE(chunk);
 }
 
 static const uint8_t *rcv_bytes(const struct model_conn *c, uint32_t chunk)
@@ -356,7 +362,8 @@ static bool cursor_holds(const struct model_conn *c)
 	if (c->cur_chunk == ETA_CHUNK_NONE)
 		return false;
 	m = rcv_meta(c, c->cur_chunk);
-	return m && m->dti == c->dti && m->gen == c->gen && m->off == c->cur_off && m->order == c->cur_order;
+	return m && m->dti == c->dti && m->gen == c->gen && m->off == c->cur_off &&
+	       m->order == c->cur_order;
 }
 
 static bool cursor_set(struct model_conn *c, uint32_t chunk)
@@ -383,7 +390,9 @@ static bool cursor_find(struct model_conn *c)
 
 		if (at < ETA_CHUNK_BYTES(c->cur_order))
 			return true;
-		if (at > ETA_STREAM_BYTES_MAX || !cursor_set(c, eta_load_acquire_u32(&rcv_meta(c, c->cur_chunk)->next)))
+		if (at > ETA_STREAM_BYTES_MAX ||
+				!cursor_set(c, eta_load_acquire_u32(
+							       &rcv_meta(c, c->cur_chunk)->next)))
 			break;
 	}
 	model_wrong(c->m, "rcv_head is in no chunk", c->rcv_head, c->cur_off);
@@ -440,7 +449,7 @@ size_t model_recv(struct model_conn *c, void *data, size_t len)
 bool model_is_eof(const struct model_conn *c)
 {
 	return (eta_load_acquire_u32(&c->en->flags) & ETA_EV_RD_CLOSED) && model_readable(c) == 0 &&
-			(uint16_t)model_en_word(c) == c->gen;
+	       (uint16_t)model_en_word(c) == c->gen;
 }
 
 /* ---- ending ---- */
@@ -484,11 +493,15 @@ static void post_children(struct model_conn *master)
 	while (master->children_owed > 0 && m->free_n > 0) {
 		uint32_t first = m->free_dti[m->free_head];
 		uint32_t n = 0;
-		struct eta_doorbell db = {.dti = master->number, .gen = master->gen, .op = ETA_DB_CHILD, .arg0 = first};
+		struct eta_doorbell db = {.dti = master->number,
+				.gen = master->gen,
+				.op = ETA_DB_CHILD,
+				.arg0 = first};
 
 		if (eta_ring_room(&m->db, 1) == 0)
 			return;
-		while (n < 256 && n < master->children_owed && m->free_n > 0 && m->free_dti[m->free_head] == first + n) {
+		while (n < 256 && n < master->children_owed && m->free_n > 0 &&
+				m->free_dti[m->free_head] == first + n) {
 			struct model_conn *c = model_conn_new(m, m, first + n);
 
 			c->is_child = true;
@@ -546,7 +559,8 @@ struct model_conn *model_accept(struct model_conn *master)
 static struct model_conn *conn_find(struct model *m, uint32_t number)
 {
 	if (ETA_DTI_OWNER(number) == 0)
-		return ETA_DTI_INDEX(number) < m->conf.dtis_n ? m->by_dti[ETA_DTI_INDEX(number)] : NULL;
+		return ETA_DTI_INDEX(number) < m->conf.dtis_n ? m->by_dti[ETA_DTI_INDEX(number)]
+							      : NULL;
 	for (struct model_conn *c = m->conns; c; c = c->next)
 		if (c->number == number && !c->is_released)
 			return c;

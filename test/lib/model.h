@@ -35,26 +35,28 @@ void model_ka_destroy(struct model_ka *ka);
 /* Address of our own on @port with its on-link route; "10.0.0.1", "fd00::1". */
 void model_ka_addr(struct model_ka *ka, const char *addr, uint8_t prefix_len, uint8_t port);
 /* NEIGH_WANT for @addr is answered with @mac; told at once if @now. */
-void model_ka_neigh(struct model_ka *ka, const char *addr, const uint8_t mac[6], uint8_t port, bool now);
+void model_ka_neigh(struct model_ka *ka, const char *addr, const uint8_t mac[6], uint8_t port,
+		bool now);
 /* Send any command; returns its cookie. The answer is found by model_ka_status() after turns of the core: -1 = not yet. */
 uint64_t model_ka_command(struct model_ka *ka, struct eta_admin_msg *msg);
 int model_ka_status(struct model_ka *ka, uint64_t cookie);
 /* Read the answer ring and punted frames, react. Return: messages and frames read. */
 uint32_t model_ka_poll(struct model_ka *ka);
-uint32_t model_ka_notices(const struct model_ka *ka, uint16_t op); /* how many notices of @op came */
+uint32_t model_ka_notices(
+		const struct model_ka *ka, uint16_t op); /* how many notices of @op came */
 
 /* ---- the application ---- */
 
 struct model_conf {
-	uint32_t dtis_n;         /* 0 = 256 */
-	uint32_t snd_pages;      /* 0 = 1024 */
-	uint32_t rcv_pages;      /* 0 = 1024; of each EN segment */
-	uint32_t rcv_segs_max;   /* SEG_WANT is answered up to this many EN segments; 0 = 4 */
-	uint32_t doorbell_n;     /* 0 = 256 */
-	uint32_t event_n;        /* 0 = 256 */
-	uint32_t chunk_order;    /* of send chunks: 0, 2 or 4 */
-	uint64_t rcv_bytes_max;  /* quota, 0 = no limit */
-	bool has_kick;           /* give the engine a kick descriptor: idle rings may leave its polled list */
+	uint32_t dtis_n;        /* 0 = 256 */
+	uint32_t snd_pages;     /* 0 = 1024 */
+	uint32_t rcv_pages;     /* 0 = 1024; of each EN segment */
+	uint32_t rcv_segs_max;  /* SEG_WANT is answered up to this many EN segments; 0 = 4 */
+	uint32_t doorbell_n;    /* 0 = 256 */
+	uint32_t event_n;       /* 0 = 256 */
+	uint32_t chunk_order;   /* of send chunks: 0, 2 or 4 */
+	uint64_t rcv_bytes_max; /* quota, 0 = no limit */
+	bool has_kick; /* give the engine a kick descriptor: idle rings may leave its polled list */
 	const struct model *parent; /* forked from it: inherits it as owner 1 (and its ancestors) */
 };
 
@@ -73,11 +75,14 @@ uint32_t model_number(const struct model *m); /* session number */
 
 struct model_conn *model_connect(struct model *m, const char *raddr, uint16_t rport);
 /* Active open from what KA authorises: BIND is sent first. */
-struct model_conn *model_connect_from(struct model *m, const char *laddr, uint16_t lport, const char *raddr, uint16_t rport);
+struct model_conn *model_connect_from(struct model *m, const char *laddr, uint16_t lport,
+		const char *raddr, uint16_t rport);
 /* Subscribe, LISTEN through KA, post @children. */
-struct model_conn *model_listen(struct model *m, const char *laddr, uint16_t lport, uint32_t backlog, uint32_t children);
+struct model_conn *model_listen(struct model *m, const char *laddr, uint16_t lport,
+		uint32_t backlog, uint32_t children);
 /* Another session (fork) waits on the same master: subscribes and posts children of its own. */
-struct model_conn *model_listen_share(struct model *m, struct model_conn *master, uint32_t children);
+struct model_conn *model_listen_share(
+		struct model *m, struct model_conn *master, uint32_t children);
 void model_post_children(struct model_conn *master, uint32_t n);
 /* Next accepted connection of the master for this model, NULL = none. Rings TAKE when the record says that some wait. */
 struct model_conn *model_accept(struct model_conn *master);
@@ -86,11 +91,11 @@ size_t model_send(struct model_conn *c, const void *data, size_t len);
 /* Bytes taken; 0 = none now. */
 size_t model_recv(struct model_conn *c, void *data, size_t len);
 size_t model_readable(const struct model_conn *c);
-bool model_is_eof(const struct model_conn *c);       /* all read and the peer has closed */
-bool model_is_acked(const struct model_conn *c);     /* everything sent is acknowledged */
-bool model_is_free(const struct model_conn *c);      /* the engine says FREE */
-uint8_t model_state(const struct model_conn *c);     /* enum eta_dti_state */
-uint8_t model_status(const struct model_conn *c);    /* enum eta_status */
+bool model_is_eof(const struct model_conn *c);    /* all read and the peer has closed */
+bool model_is_acked(const struct model_conn *c);  /* everything sent is acknowledged */
+bool model_is_free(const struct model_conn *c);   /* the engine says FREE */
+uint8_t model_state(const struct model_conn *c);  /* enum eta_dti_state */
+uint8_t model_status(const struct model_conn *c); /* enum eta_status */
 uint32_t model_events(const struct model_conn *c, uint8_t flag); /* events seen with @flag */
 void model_shut_wr(struct model_conn *c);
 /* The handle is gone once model_is_free(); model_release() gives its DTI to others. */

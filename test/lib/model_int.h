@@ -9,8 +9,9 @@
 
 #define MODEL_SEGS_MAX 32u
 #define MODEL_NEIGHS_MAX 64u
-#define MODEL_MASK                                                                                  \
-	(ETA_EV_READ | ETA_EV_WRITE | ETA_EV_ACCEPT | ETA_EV_RD_CLOSED | ETA_EV_CLOSED | ETA_EV_URGENT | ETA_EV_FREE)
+#define MODEL_MASK                                                                       \
+	(ETA_EV_READ | ETA_EV_WRITE | ETA_EV_ACCEPT | ETA_EV_RD_CLOSED | ETA_EV_CLOSED | \
+			ETA_EV_URGENT | ETA_EV_FREE)
 
 /* A segment as both sides see it. */
 struct model_seg {
@@ -33,7 +34,7 @@ struct model_ka {
 	uint64_t cookie;      /* last given */
 	int16_t *status;      /* [cookie], -1 = no answer yet */
 	uint64_t status_room;
-	uint32_t session;     /* last number given */
+	uint32_t session; /* last number given */
 	uint32_t notices[256];
 	struct model_neigh neigh[MODEL_NEIGHS_MAX];
 	uint32_t neigh_n;
@@ -46,10 +47,10 @@ struct model_chunk {
 };
 
 struct model_conn {
-	struct model *m;       /* that rings it */
-	struct model *owner;   /* whose DTI it is */
-	uint32_t dti;          /* index */
-	uint32_t number;       /* as m rings it */
+	struct model *m;     /* that rings it */
+	struct model *owner; /* whose DTI it is */
+	uint32_t dti;        /* index */
+	uint32_t number;     /* as m rings it */
 	uint16_t gen;
 	struct eta_dti_al *al;
 	const struct eta_dti_en *en;
@@ -72,8 +73,8 @@ struct model_conn {
 	uint32_t cur_chunk, cur_off, cur_order; /* cursor; ETA_CHUNK_NONE = none */
 	uint32_t rcv_head, rcv_tail;
 
-	uint32_t seen[8];        /* events by flag */
-	uint32_t children_owed;  /* to be posted */
+	uint32_t seen[8];       /* events by flag */
+	uint32_t children_owed; /* to be posted */
 	struct model_conn *accept_first, *accept_last, *accept_next;
 };
 
@@ -82,7 +83,7 @@ struct model {
 	struct model *next;
 	struct model_conf conf;
 	uint32_t number;
-	uint64_t cookie;      /* of the last attach command */
+	uint64_t cookie; /* of the last attach command */
 	uint64_t die_cookie;
 	bool is_dead;
 	struct model_seg seg[MODEL_SEGS_MAX];
@@ -99,9 +100,9 @@ struct model {
 	int wake[2];
 	int kick_fd;
 	bool is_held;
-	bool has_orphans;     /* a master was closed: its children may come back */
-	uint8_t *page_used;   /* [snd_pages] */
-	uint32_t *free_dti;   /* FIFO */
+	bool has_orphans;   /* a master was closed: its children may come back */
+	uint8_t *page_used; /* [snd_pages] */
+	uint32_t *free_dti; /* FIFO */
 	uint32_t free_head, free_n;
 	struct model_conn **by_dti; /* [dtis_n] own DTIs in use */
 	struct model_conn *conns;

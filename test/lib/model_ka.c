@@ -92,7 +92,7 @@ void model_ka_addr(struct model_ka *ka, const char *addr, uint8_t prefix_len, ui
 	msg.op = ETA_ADMIN_ROUTE_SET;
 	msg.route.is_v4 = ip_addr_is_v4(&a);
 	for (uint32_t i = bits; i < 128; i++)
-		a.b[i / 8] &= (uint8_t)~(0x80u >> (i % 8));
+		a.b[i / 8] &= (uint8_t) ~(0x80u >> (i % 8));
 	memcpy(msg.route.dst, a.b, 16);
 	msg.route.prefix_len = prefix_len;
 	msg.route.port = port;
@@ -109,7 +109,8 @@ static void neigh_set(struct model_ka *ka, const struct model_neigh *n)
 	(void)model_ka_command(ka, &msg);
 }
 
-void model_ka_neigh(struct model_ka *ka, const char *addr, const uint8_t mac[6], uint8_t port, bool now)
+void model_ka_neigh(
+		struct model_ka *ka, const char *addr, const uint8_t mac[6], uint8_t port, bool now)
 {
 	struct model_neigh *n = &ka->neigh[ka->neigh_n++];
 
@@ -154,7 +155,8 @@ static bool kernel_answer(struct model_ka *ka, struct rte_mbuf *m)
 		return false;
 	if (memcmp(frame, ka->core->net.port[m->port]->mac, 6) != 0)
 		return false; /* somebody else's: a kernel lets it pass by */
-	len = (is_v4 ? (uint32_t)(ip[2] << 8 | ip[3]) - ip_bytes : (uint32_t)(ip[4] << 8 | ip[5])) - (tcp[12] >> 4) * 4u;
+	len = (is_v4 ? (uint32_t)(ip[2] << 8 | ip[3]) - ip_bytes : (uint32_t)(ip[4] << 8 | ip[5])) -
+	      (tcp[12] >> 4) * 4u;
 	flags = tcp[13];
 	memcpy(&seq, tcp + 4, 4);
 	memcpy(&ack, tcp + 8, 4);
@@ -263,7 +265,9 @@ static void seg_build(struct model *m, uint8_t kind, bool is_first)
 	g->kind = kind;
 	g->dti_n = is_first ? m->conf.dtis_n : 0;
 	g->chunk_pages = is_al ? m->conf.snd_pages : m->conf.rcv_pages;
-	g->dti_off = lay(&at, g->dti_n * (is_al ? sizeof(struct eta_dti_al) : sizeof(struct eta_dti_en)), 64);
+	g->dti_off = lay(&at,
+			g->dti_n * (is_al ? sizeof(struct eta_dti_al) : sizeof(struct eta_dti_en)),
+			64);
 	if (is_first && is_al)
 		g->doorbell_off = lay(&at, m->conf.doorbell_n * 32ull, 64);
 	if (is_first && !is_al)
@@ -469,7 +473,8 @@ struct model_conn *model_connect(struct model *m, const char *raddr, uint16_t rp
 	return c;
 }
 
-struct model_conn *model_connect_from(struct model *m, const char *laddr, uint16_t lport, const char *raddr, uint16_t rport)
+struct model_conn *model_connect_from(struct model *m, const char *laddr, uint16_t lport,
+		const char *raddr, uint16_t rport)
 {
 	struct eta_admin_msg msg = {.op = ETA_ADMIN_BIND, .session = m->number};
 	struct model_conn *c = conn_take(m);
@@ -488,7 +493,8 @@ struct model_conn *model_connect_from(struct model *m, const char *laddr, uint16
 	return c;
 }
 
-struct model_conn *model_listen(struct model *m, const char *laddr, uint16_t lport, uint32_t backlog, uint32_t children)
+struct model_conn *model_listen(struct model *m, const char *laddr, uint16_t lport,
+		uint32_t backlog, uint32_t children)
 {
 	struct eta_admin_msg msg = {.op = ETA_ADMIN_LISTEN, .session = m->number};
 	struct model_conn *c = conn_take(m);

@@ -21,8 +21,9 @@ static const char *const addr6[2] = {"fd00::1", "fd00::2"};
 
 void pair_eal_init(void)
 {
-	char prefix[64], arg[12][24] = {"test", "--no-pci", "--no-huge", "-m", "256", "--no-telemetry", "--log-level=error",
-			"--no-shconf", "-l", "0"};
+	char prefix[64], arg[12][24] = {"test", "--no-pci", "--no-huge", "-m", "256",
+					 "--no-telemetry", "--log-level=error", "--no-shconf", "-l",
+					 "0"};
 	char *argv[12];
 	int n = 0;
 
@@ -57,7 +58,8 @@ static void side_create(struct pair *p, int i, const struct pair_conf *pc)
 	memset(conf.isn_key, 0x5a + i, sizeof(conf.isn_key));
 	p->page[i] = aligned_alloc(ETA_PAGE_BYTES, ETA_PAGE_BYTES);
 	memset(p->page[i], 0, ETA_PAGE_BYTES);
-	p->engine[i] = engine_create(&conf, (struct eta_core_page *const *)&p->page[i], err, sizeof(err));
+	p->engine[i] = engine_create(
+			&conf, (struct eta_core_page *const *)&p->page[i], err, sizeof(err));
 	if (!p->engine[i]) {
 		fprintf(stderr, "engine_create: %s\n", err);
 		abort();

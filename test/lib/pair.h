@@ -34,7 +34,7 @@ struct pair {
 	uint32_t model_n[2];
 	uint64_t now_us;
 	bool no_check;
-	const char *wrong; /* first broken invariant */
+	const char *wrong;               /* first broken invariant */
 	void (*step)(struct pair *pair); /* the application, called in each step; may be NULL */
 	void *arg;
 };

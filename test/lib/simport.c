@@ -43,9 +43,9 @@ struct side {
 	int idx;
 	struct simport_fate fate; /* of what it sends */
 	struct simport_stats stats;
-	struct heap in;           /* frames on their way to it */
-	uint64_t busy_until_us;   /* bottleneck of what it sends */
-	uint64_t last_at_us;      /* jitter does not overtake */
+	struct heap in;         /* frames on their way to it */
+	uint64_t busy_until_us; /* bottleneck of what it sends */
+	uint64_t last_at_us;    /* jitter does not overtake */
 };
 
 struct simport_wire {
@@ -135,7 +135,8 @@ static uint64_t arrival(struct side *s, uint32_t len, bool *dropped)
 
 	*dropped = false;
 	if (fate->rate_bps != 0) {
-		uint64_t frame_us = ((uint64_t)len * 8 * 1000000u + fate->rate_bps - 1) / fate->rate_bps;
+		uint64_t frame_us = ((uint64_t)len * 8 * 1000000u + fate->rate_bps - 1) /
+				    fate->rate_bps;
 		uint64_t start = s->busy_until_us > at ? s->busy_until_us : at;
 		uint32_t queue = fate->queue_frames ? fate->queue_frames : QUEUE_DEFAULT;
 
@@ -318,7 +319,8 @@ static void side_init(struct simport_wire *w, int idx, const struct simport_conf
 	s->port.mac[5] = (uint8_t)(idx + 1);
 	snprintf(s->port.name, sizeof(s->port.name), "sim%d", idx);
 	snprintf(name, sizeof(name), "sw%d_%llx", idx, (unsigned long long)(uintptr_t)w);
-	s->port.pool = must(rte_pktmbuf_pool_create(name, n, n / 16 < POOL_CACHE_MAX ? n / 16 : POOL_CACHE_MAX, 0,
+	s->port.pool = must(rte_pktmbuf_pool_create(name, n,
+			n / 16 < POOL_CACHE_MAX ? n / 16 : POOL_CACHE_MAX, 0,
 			(uint16_t)(room + RTE_PKTMBUF_HEADROOM), -1));
 }
 

@@ -33,7 +33,7 @@ struct simport_fate {
 	uint32_t loss_ppm;
 	uint32_t dup_ppm;
 	uint32_t corrupt_ppm;
-	uint32_t reorder_ppm;  /* delayed by up to reorder_us more */
+	uint32_t reorder_ppm; /* delayed by up to reorder_us more */
 	uint32_t reorder_us;
 	uint32_t delay_us;     /* of every frame */
 	uint32_t jitter_us;    /* added, uniform, without overtaking */
@@ -43,9 +43,9 @@ struct simport_fate {
 
 struct simport_conf {
 	uint64_t seed;
-	uint32_t flags;  /* SIMPORT_* */
-	uint16_t mtu;    /* 0 = 1500 */
-	uint32_t pool_n; /* mbufs of each side, 0 = 4096 */
+	uint32_t flags;              /* SIMPORT_* */
+	uint16_t mtu;                /* 0 = 1500 */
+	uint32_t pool_n;             /* mbufs of each side, 0 = 4096 */
 	struct simport_fate fate[2]; /* [0]: from side 0 to side 1 */
 };
 

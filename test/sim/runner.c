@@ -23,8 +23,8 @@ struct shared {
 };
 
 static int range_run(const struct runner *runner, uint64_t first, uint64_t count, uint32_t jobs);
-static pid_t worker_start(const struct runner *runner, struct shared *sh, uint32_t job, uint64_t from,
-		uint64_t end, uint32_t jobs);
+static pid_t worker_start(const struct runner *runner, struct shared *sh, uint32_t job,
+		uint64_t from, uint64_t end, uint32_t jobs);
 static void failure_print(const struct runner *runner, uint64_t seed, const char *why);
 
 int runner_main(const struct runner *runner, int argc, char **argv)
@@ -52,7 +52,10 @@ int runner_main(const struct runner *runner, int argc, char **argv)
 	if (!one && count == 0)
 		return -1;
 	if (!one)
-		return range_run(runner, first, count, jobs < 1 ? 1 : jobs > JOBS_MAX ? JOBS_MAX : jobs);
+		return range_run(runner, first, count,
+				jobs < 1          ? 1
+				: jobs > JOBS_MAX ? JOBS_MAX
+						  : jobs);
 	rc = runner->start != NULL ? runner->start() : 0;
 	if (rc == 0)
 		rc = runner->run(seed, verbose) != 0;
@@ -62,7 +65,8 @@ int runner_main(const struct runner *runner, int argc, char **argv)
 
 static int range_run(const struct runner *runner, uint64_t first, uint64_t count, uint32_t jobs)
 {
-	struct shared *sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct shared *sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t pid[JOBS_MAX];
 	struct timespec t0, t1;
 	uint32_t job, alive = 0;
@@ -88,24 +92,26 @@ static int range_run(const struct runner *runner, uint64_t first, uint64_t count
 		if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
 			return 77; /* cannot run here: start() has said why */
 		failure_print(runner, sh->at[job],
-				WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? "took too long" :
-				WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "ended the process");
+				WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? "took too long"
+				: WIFSIGNALED(status) ? strsignal(WTERMSIG(status))
+						      : "ended the process");
 		__atomic_add_fetch(&sh->failed_n, 1, __ATOMIC_RELAXED);
 		if (sh->failed_n < FAILURES_MAX && sh->at[job] + jobs < first + count) {
-			pid[job] = worker_start(runner, sh, job, sh->at[job] + jobs, first + count, jobs);
+			pid[job] = worker_start(
+					runner, sh, job, sh->at[job] + jobs, first + count, jobs);
 			alive++;
 		}
 	}
 	clock_gettime(CLOCK_MONOTONIC, &t1);
 	s = (double)(t1.tv_sec - t0.tv_sec) + (double)(t1.tv_nsec - t0.tv_nsec) / 1e9;
-	printf("%llu seeds from %llu: %llu failed, %.1f s, %.0f seeds/min\n", (unsigned long long)sh->done_n,
-			(unsigned long long)first, (unsigned long long)sh->failed_n, s,
-			(double)sh->done_n / s * 60);
+	printf("%llu seeds from %llu: %llu failed, %.1f s, %.0f seeds/min\n",
+			(unsigned long long)sh->done_n, (unsigned long long)first,
+			(unsigned long long)sh->failed_n, s, (double)sh->done_n / s * 60);
 	return sh->failed_n != 0;
 }
 
-static pid_t worker_start(const struct runner *runner, struct shared *sh, uint32_t job, uint64_t from,
-		uint64_t end, uint32_t jobs)
+static pid_t worker_start(const struct runner *runner, struct shared *sh, uint32_t job,
+		uint64_t from, uint64_t end, uint32_t jobs)
 {
 	uint64_t seed;
 	pid_t pid;
@@ -134,7 +140,7 @@ static pid_t worker_start(const struct runner *runner, struct shared *sh, uint32
 
 static void failure_print(const struct runner *runner, uint64_t seed, const char *why)
 {
-	printf("FAILED seed %llu (%s). Replay: %s --seed %llu --verbose\n", (unsigned long long)seed, why,
-			runner->prog, (unsigned long long)seed);
+	printf("FAILED seed %llu (%s). Replay: %s --seed %llu --verbose\n",
+			(unsigned long long)seed, why, runner->prog, (unsigned long long)seed);
 	fflush(stdout);
 }

@@ -20,7 +20,8 @@
 #include "engine/core/core.h"
 #include "test/sim/runner.h"
 
-#define STALL_US (400ull * 1000000) /* virtual time without any progress: more than the longest timer */
+#define STALL_US \
+	(400ull * 1000000) /* virtual time without any progress: more than the longest timer */
 #define STEPS_MAX 2000000u
 
 static void conf_draw(struct rnd *r, struct sim_conf *conf);
@@ -61,7 +62,8 @@ static int seed_run(uint64_t seed, bool verbose)
 
 int main(int argc, char **argv)
 {
-	const struct runner runner = {.prog = argv[0], .start = sim_eal_init, .run = seed_run, .seed_s_max = 60};
+	const struct runner runner = {
+			.prog = argv[0], .start = sim_eal_init, .run = seed_run, .seed_s_max = 60};
 	int rc = runner_main(&runner, argc, argv);
 
 	if (rc >= 0)
@@ -81,8 +83,10 @@ static void conf_draw(struct rnd *r, struct sim_conf *conf)
 
 	memset(conf, 0, sizeof(*conf));
 	conf->is_calm = rnd_below(r, 5) == 0;
-	conf->start_us = rnd_below(r, 2) ? 1000000 :
-			((1ull << 32) * rnd_range(r, 1, 2) - rnd_below(r, 5000)) * (rnd_below(r, 2) ? 1000 : 1);
+	conf->start_us =
+			rnd_below(r, 2) ? 1000000
+					: ((1ull << 32) * rnd_range(r, 1, 2) - rnd_below(r, 5000)) *
+							  (rnd_below(r, 2) ? 1000 : 1);
 	conf->backlog = 256;
 	conf->children = 64;
 	conf->neigh_late = rnd_below(r, 2) == 0;
@@ -100,7 +104,9 @@ static void wire_draw(struct rnd *r, struct sim_conf *conf)
 
 	memset(&f, 0, sizeof(f));
 	conf->wire.seed = rnd_u64(r);
-	conf->wire.flags = rnd_below(r, 4) == 0 ? SIMPORT_SUPER : rnd_below(r, 3) == 0 ? SIMPORT_SYNC : 0;
+	conf->wire.flags = rnd_below(r, 4) == 0   ? SIMPORT_SUPER
+			   : rnd_below(r, 3) == 0 ? SIMPORT_SYNC
+						  : 0;
 	conf->wire.mtu = mtu[rnd_below(r, 5)];
 	f.delay_us = 10 + rnd_log(r, 100000);
 	if (!conf->is_calm) {
@@ -109,7 +115,8 @@ static void wire_draw(struct rnd *r, struct sim_conf *conf)
 		f.queue_frames = 20 + rnd_log(r, 1000);
 		f.loss_ppm = rnd_below(r, 3) == 0 ? 0 : rnd_log(r, 100000);
 		f.dup_ppm = rnd_below(r, 3) == 0 ? rnd_log(r, 50000) : 0;
-		f.corrupt_ppm = rnd_below(r, 3) == 0 && conf->wire.flags == 0 ? rnd_log(r, 50000) : 0;
+		f.corrupt_ppm = rnd_below(r, 3) == 0 && conf->wire.flags == 0 ? rnd_log(r, 50000)
+									      : 0;
 		f.reorder_ppm = rnd_below(r, 2) == 0 ? rnd_log(r, 200000) : 0;
 		f.reorder_us = 10 + rnd_log(r, 20000);
 		f.jitter_us = rnd_below(r, 2) == 0 ? rnd_log(r, f.delay_us) : 0;
@@ -121,9 +128,18 @@ static void engine_draw(struct rnd *r, struct sim_conf *conf, int i)
 {
 	struct engine_conf *e = &conf->engine[i];
 
-	*e = (struct engine_conf){.cores_n = 1, .socket_id = 0, .contexts_max = 256, .embryos_max = 128, .sessions_max = 8,
-			.mbufs_n = 4096, .idle = ENGINE_IDLE_POLL, .local_turnaround = true, .port_lo = 32768,
-			.port_hi = 60999, .msl_ms = 1000, .tsc_hz = 1000000000};
+	*e = (struct engine_conf){.cores_n = 1,
+			.socket_id = 0,
+			.contexts_max = 256,
+			.embryos_max = 128,
+			.sessions_max = 8,
+			.mbufs_n = 4096,
+			.idle = ENGINE_IDLE_POLL,
+			.local_turnaround = true,
+			.port_lo = 32768,
+			.port_hi = 60999,
+			.msl_ms = 1000,
+			.tsc_hz = 1000000000};
 	memset(e->lcore_cpu, 0xff, sizeof(e->lcore_cpu));
 	for (uint32_t k = 0; k < 16; k++)
 		e->isn_key[k] = (uint8_t)rnd_u64(r);
@@ -273,11 +289,14 @@ static void undone_say(struct sim *sim)
 			const struct sim_end *e = &sim->pair[p].end[w];
 
 			if (sim_end_is_stuck(sim, p, w))
-				sim_fail(sim, "nothing moves any more: %c pair %u %s: state %u sent %u/%u got %u/%u readable %u "
-						"shut %d eof %d closed %d", 'A' + e->side, p, w == 0 ? "opener" : "acceptor",
+				sim_fail(sim,
+						"nothing moves any more: %c pair %u %s: state %u sent %u/%u got %u/%u readable %u "
+						"shut %d eof %d closed %d",
+						'A' + e->side, p, w == 0 ? "opener" : "acceptor",
 						model_state(e->conn), e->tx, e->tx_total, e->rx,
-						sim->pair[p].end[1 - w].tx_total, (unsigned int)model_readable(e->conn),
-						e->shut, e->eof, e->closed);
+						sim->pair[p].end[1 - w].tx_total,
+						(unsigned int)model_readable(e->conn), e->shut,
+						e->eof, e->closed);
 		}
 	for (p = 0; p < sim->pairs_n && !sim->failed; p++)
 		if (!sim->pair[p].end[0].is_released && sim->pair[p].end[0].conn == NULL)
@@ -291,20 +310,23 @@ static void summary_print(const struct sim *sim, uint64_t seed)
 	int s;
 
 	printf("seed %llu: %u pairs, delay %u us, loss %u ppm, dup %u, corrupt %u, reorder %u, flags %u, calm %d, %llu steps\n",
-			(unsigned long long)seed, sim->pairs_n, f->delay_us, f->loss_ppm, f->dup_ppm, f->corrupt_ppm,
-			f->reorder_ppm, sim->conf.wire.flags, sim->conf.is_calm, (unsigned long long)sim->steps);
+			(unsigned long long)seed, sim->pairs_n, f->delay_us, f->loss_ppm,
+			f->dup_ppm, f->corrupt_ppm, f->reorder_ppm, sim->conf.wire.flags,
+			sim->conf.is_calm, (unsigned long long)sim->steps);
 	for (p = 0; p < sim->pairs_n; p++)
 		for (w = 0; w < 2; w++) {
 			const struct sim_end *e = &sim->pair[p].end[w];
 
 			printf("  pair %u %c app %u %s%s ending %d tx %u/%u rx %u eof %d closed %d released %d died %d status %s\n",
 					p, 'A' + e->side, e->app, sim->pair[p].is_v6 ? "v6" : "v4",
-					sim->pair[p].is_local ? " local" : "", e->ending, e->tx, e->tx_total, e->rx, e->eof,
-					e->closed, e->is_released, e->app_died, eta_status_text(e->status));
+					sim->pair[p].is_local ? " local" : "", e->ending, e->tx,
+					e->tx_total, e->rx, e->eof, e->closed, e->is_released,
+					e->app_died, eta_status_text(e->status));
 		}
 	for (s = 0; s < 2; s++)
 		for (i = 0; core_stat_name(i) != NULL; i++)
 			if (core_stat_value(sim->side[s].core, i) != 0)
 				printf("  %c %s %llu\n", 'A' + s, core_stat_name(i),
-						(unsigned long long)core_stat_value(sim->side[s].core, i));
+						(unsigned long long)core_stat_value(
+								sim->side[s].core, i));
 }

@@ -23,8 +23,8 @@
 
 #define SIM_PORT 80u
 #define SIM_PAIRS_MAX 48u
-#define SIM_APPS_MAX 3u     /* sessions of a side */
-#define SIM_MASTERS_MAX 6u  /* listening handles of a side */
+#define SIM_APPS_MAX 3u    /* sessions of a side */
+#define SIM_MASTERS_MAX 6u /* listening handles of a side */
 
 enum sim_ending {
 	SIM_POLITE, /* FIN after our bytes, close after the peer's */
@@ -57,7 +57,7 @@ struct sim_pair {
 	uint64_t open_us;
 	bool is_local; /* both ends on one side */
 	bool is_v6;
-	bool is_named;    /* laddr and lport_be are the opener's */
+	bool is_named; /* laddr and lport_be are the opener's */
 	uint8_t laddr[16];
 	uint16_t lport_be;
 };
@@ -89,7 +89,7 @@ struct sim_side {
 	struct {
 		uint32_t snd_nxt;
 		uint32_t flight;
-	} *seen; /* [contexts] at the last step */
+	} * seen; /* [contexts] at the last step */
 };
 
 struct sim_conf {
@@ -117,7 +117,7 @@ struct sim {
 	uint64_t progress;    /* counts what applications got done */
 	uint64_t progress_us; /* when it last moved */
 	uint64_t steps;
-	bool is_settled;      /* nothing was found to do a moment after nothing was due */
+	bool is_settled; /* nothing was found to do a moment after nothing was due */
 	bool verbose;
 	bool failed;
 	char why[256];

@@ -61,7 +61,8 @@ static uint64_t opens_run(struct sim *sim)
 			e->app_died = e->is_released = true;
 			continue;
 		}
-		e->conn = model_connect(app->model, sim_addr(pair->is_local ? e->side : 1 - e->side, pair->is_v6),
+		e->conn = model_connect(app->model,
+				sim_addr(pair->is_local ? e->side : 1 - e->side, pair->is_v6),
 				SIM_PORT);
 		if (e->conn == NULL) { /* no DTI, or ring full: again soon */
 			pair->open_us = sim->now_us + 1000;
@@ -94,7 +95,8 @@ static uint64_t accepts_run(struct sim *sim, int side)
 			continue;
 		accepted(sim, side, s->master[k].app, c);
 		model_post_children(s->master[k].conn, 1);
-		s->master[k].accept_us = sim->now_us + rnd_below(&sim->rnd, sim->conf.accept_pace_us + 1);
+		s->master[k].accept_us =
+				sim->now_us + rnd_below(&sim->rnd, sim->conf.accept_pace_us + 1);
 		next_us = earlier(next_us, s->master[k].accept_us);
 	}
 	return next_us;
@@ -111,8 +113,10 @@ static void accepted(struct sim *sim, int side, uint8_t app, struct model_conn *
 		struct sim_pair *pair = &sim->pair[p];
 		struct sim_end *o = &pair->end[0], *e = &pair->end[1];
 
-		if (!pair->is_named || e->is_opened || e->is_released || (pair->is_local ? o->side : 1 - o->side) != side ||
-				pair->lport_be != en->rport_be || memcmp(pair->laddr, en->raddr, 16) != 0)
+		if (!pair->is_named || e->is_opened || e->is_released ||
+				(pair->is_local ? o->side : 1 - o->side) != side ||
+				pair->lport_be != en->rport_be ||
+				memcmp(pair->laddr, en->raddr, 16) != 0)
 			continue;
 		e->conn = c;
 		e->app = app;
@@ -120,7 +124,8 @@ static void accepted(struct sim *sim, int side, uint8_t app, struct model_conn *
 		sim_trace(sim, "%c pair %u accepted by session %u", 'A' + side, p, app);
 		return;
 	}
-	sim_trace(sim, "%c accepted a connection whose opener is gone: port %u", 'A' + side, ntohs(en->rport_be));
+	sim_trace(sim, "%c accepted a connection whose opener is gone: port %u", 'A' + side,
+			ntohs(en->rport_be));
 	model_abort(c);
 }
 
@@ -145,7 +150,8 @@ static uint64_t deaths_run(struct sim *sim)
 				for (w = 0; w < 2; w++) {
 					struct sim_end *e = &sim->pair[p].end[w];
 
-					if (e->side != i || e->app != k || !e->is_opened || e->is_released)
+					if (e->side != i || e->app != k || !e->is_opened ||
+							e->is_released)
 						continue;
 					e->conn = NULL;
 					e->app_died = e->is_released = true;
@@ -164,7 +170,8 @@ static uint64_t end_run(struct sim *sim, uint32_t pair, uint32_t which)
 	if (e->conn == NULL || e->is_released)
 		return UINT64_MAX;
 	/* The record still shows the last use of this DTI until the engine has taken the open. */
-	if (which == 0 && !sim->pair[pair].is_named && model_en(e->conn)->gen == model_gen(e->conn)) {
+	if (which == 0 && !sim->pair[pair].is_named &&
+			model_en(e->conn)->gen == model_gen(e->conn)) {
 		memcpy(sim->pair[pair].laddr, model_en(e->conn)->laddr, 16);
 		sim->pair[pair].lport_be = model_en(e->conn)->lport_be;
 		sim->pair[pair].is_named = true;
@@ -205,10 +212,12 @@ static bool end_read(struct sim *sim, uint32_t pair, struct sim_end *e)
 	n = model_recv(e->conn, buf, want);
 	right = content_match(e->key_rx, e->rx, buf, (uint32_t)n);
 	if (right != n)
-		sim_fail(sim, "%c pair %u: wrong byte at stream offset %u", 'A' + e->side, pair, e->rx + right);
+		sim_fail(sim, "%c pair %u: wrong byte at stream offset %u", 'A' + e->side, pair,
+				e->rx + right);
 	e->rx += (uint32_t)n;
 	if (n != 0)
-		sim_trace(sim, "%c pair %u read %u to %u", 'A' + e->side, pair, (unsigned int)n, e->rx);
+		sim_trace(sim, "%c pair %u read %u to %u", 'A' + e->side, pair, (unsigned int)n,
+				e->rx);
 	if (!e->eof && model_is_eof(e->conn)) {
 		e->eof = true;
 		sim_trace(sim, "%c pair %u end of stream at %u", 'A' + e->side, pair, e->rx);
@@ -233,7 +242,8 @@ static bool end_write(struct sim *sim, uint32_t pair, struct sim_end *e)
 	n = model_send(e->conn, buf, want);
 	e->tx += (uint32_t)n;
 	if (n != 0)
-		sim_trace(sim, "%c pair %u write %u to %u", 'A' + e->side, pair, (unsigned int)n, e->tx);
+		sim_trace(sim, "%c pair %u write %u to %u", 'A' + e->side, pair, (unsigned int)n,
+				e->tx);
 	return n != 0;
 }
 
@@ -247,7 +257,8 @@ static void end_close(struct sim *sim, uint32_t pair, struct sim_end *e)
 		e->status = model_status(e->conn);
 		if (model_readable(e->conn) != 0)
 			return; /* read what came before the end */
-		sim_trace(sim, "%c pair %u sees it closed: %s", 'A' + e->side, pair, eta_status_text(e->status));
+		sim_trace(sim, "%c pair %u sees it closed: %s", 'A' + e->side, pair,
+				eta_status_text(e->status));
 		e->closed = true;
 		sim->progress++;
 		model_close(e->conn);
@@ -319,12 +330,14 @@ void sim_apps_judge(struct sim *sim)
 
 	for (p = 0; p < sim->pairs_n; p++)
 		for (w = 0; w < 2; w++) {
-			const struct sim_end *e = &sim->pair[p].end[w], *q = &sim->pair[p].end[1 - w];
+			const struct sim_end *e = &sim->pair[p].end[w],
+					     *q = &sim->pair[p].end[1 - w];
 
 			if (end_is_excused(sim, e, q))
 				continue;
 			if (!e->is_opened || e->rx != q->tx_total || !e->eof)
-				sim_fail(sim, "%c pair %u: got %u of %u bytes, end of stream %d, status: %s", 'A' + e->side, p,
-						e->rx, q->tx_total, e->eof, eta_status_text(e->status));
+				sim_fail(sim, "%c pair %u: got %u of %u bytes, end of stream %d, status: %s",
+						'A' + e->side, p, e->rx, q->tx_total, e->eof,
+						eta_status_text(e->status));
 		}
 }

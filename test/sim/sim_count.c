@@ -46,8 +46,14 @@ int sim_count_main(uint32_t requests)
 		return rc;
 	memset(&conf, 0, sizeof(conf));
 	for (i = 0; i < 2; i++) {
-		conf.engine[i] = (struct engine_conf){.cores_n = 1, .contexts_max = 512, .embryos_max = 64, .sessions_max = 4,
-				.mbufs_n = 4096, .idle = ENGINE_IDLE_POLL, .port_lo = 32768, .port_hi = 60999,
+		conf.engine[i] = (struct engine_conf){.cores_n = 1,
+				.contexts_max = 512,
+				.embryos_max = 64,
+				.sessions_max = 4,
+				.mbufs_n = 4096,
+				.idle = ENGINE_IDLE_POLL,
+				.port_lo = 32768,
+				.port_hi = 60999,
 				.tsc_hz = 1000000000};
 		memset(conf.engine[i].lcore_cpu, 0xff, sizeof(conf.engine[i].lcore_cpu));
 		conf.apps_n[i] = 1;
@@ -82,7 +88,8 @@ static bool conns_open(struct counted *c)
 	uint32_t i, n = 0, turn;
 
 	for (i = 0; i < CONNS; i++)
-		c->client[i] = model_connect(sim->side[0].app[0].model, sim_addr(1, false), SIM_PORT);
+		c->client[i] = model_connect(
+				sim->side[0].app[0].model, sim_addr(1, false), SIM_PORT);
 	for (turn = 0; turn < 10000 && n < CONNS; turn++) {
 		simport_set_now(sim->wire, sim->now_us += 2);
 		sim_turn(sim);
@@ -133,7 +140,8 @@ static void round_run(struct counted *c, bool counted)
 static void side_turn(struct counted *c, int side, bool counted)
 {
 	struct sim_side *s = &c->sim.side[side];
-	uint32_t work = counted ? engine_turn(s->core, c->sim.now_us) : core_poll_once(s->core, c->sim.now_us);
+	uint32_t work = counted ? engine_turn(s->core, c->sim.now_us)
+				: core_poll_once(s->core, c->sim.now_us);
 
 	if (counted) {
 		c->turns++;

@@ -21,7 +21,8 @@ static void must_hold(const struct pair *p, bool cond, const char *what)
 
 	if (cond && !wrong)
 		return;
-	fprintf(stderr, "sim_smoke: %s failed at %llu us: %s\n", what, (unsigned long long)p->now_us, wrong ? wrong : "-");
+	fprintf(stderr, "sim_smoke: %s failed at %llu us: %s\n", what,
+			(unsigned long long)p->now_us, wrong ? wrong : "-");
 	exit(1);
 }
 
@@ -57,7 +58,8 @@ static void bulk_side(const struct pair *p, struct bulk *b, int i)
 	}
 	n = model_recv(c, buf, sizeof(buf));
 	for (uint32_t k = 0; k < n; k++)
-		must_hold(p, buf[k] == pattern((uint32_t)(1 - i), b->rx[i] + k), "every byte once, in order");
+		must_hold(p, buf[k] == pattern((uint32_t)(1 - i), b->rx[i] + k),
+				"every byte once, in order");
 	b->rx[i] += (uint32_t)n;
 	if (model_is_eof(c) && b->shut[i] && model_is_acked(c)) {
 		b->closed[i] = true;
@@ -84,7 +86,8 @@ static bool bulk_done(struct pair *p)
 {
 	const struct bulk *b = p->arg;
 
-	return b->closed[0] && b->closed[1] && model_is_free(b->conn[0]) && model_is_free(b->conn[1]);
+	return b->closed[0] && b->closed[1] && model_is_free(b->conn[0]) &&
+	       model_is_free(b->conn[1]);
 }
 
 static void bulk(uint32_t flags, const char *raddr, uint32_t loss_ppm)
@@ -107,8 +110,9 @@ static void bulk(uint32_t flags, const char *raddr, uint32_t loss_ppm)
 	p->step = bulk_step;
 	must_hold(p, pair_run(p, bulk_done, 200000000), "1 MiB each way and close");
 	must_hold(p, b.rx[0] == BULK_BYTES && b.rx[1] == BULK_BYTES, "all bytes");
-	printf("bulk flags=%u loss=%u ppm %s: %.1f ms, %llu frames, %llu retransmitted\n", flags, loss_ppm, raddr,
-			(double)p->now_us / 1000.0, (unsigned long long)simport_stats(p->wire, 0)->sent,
+	printf("bulk flags=%u loss=%u ppm %s: %.1f ms, %llu frames, %llu retransmitted\n", flags,
+			loss_ppm, raddr, (double)p->now_us / 1000.0,
+			(unsigned long long)simport_stats(p->wire, 0)->sent,
 			(unsigned long long)pair_stat(p, 0, "TcpRetransSegs"));
 	pair_destroy(p);
 }
@@ -132,8 +136,10 @@ static void rr_step(struct pair *p)
 	while ((c = model_accept(r->master)) != NULL)
 		r->server[r->server_n++] = c;
 	for (uint32_t i = 0; i < r->server_n; i++)
-		if (model_readable(r->server[i]) >= RR_BYTES && model_recv(r->server[i], buf, RR_BYTES) == RR_BYTES)
-			must_hold(p, model_send(r->server[i], buf, RR_BYTES) == RR_BYTES, "an answer fits");
+		if (model_readable(r->server[i]) >= RR_BYTES &&
+				model_recv(r->server[i], buf, RR_BYTES) == RR_BYTES)
+			must_hold(p, model_send(r->server[i], buf, RR_BYTES) == RR_BYTES,
+					"an answer fits");
 	for (uint32_t i = 0; i < RR_CONNS; i++) {
 		c = r->client[i];
 		if (model_state(c) != ETA_DTI_OPEN || r->round[i] == RR_ROUNDS)
@@ -178,8 +184,10 @@ static void rr(void)
 		r.client[i] = model_connect(m[0], "10.0.0.2", 7);
 	p->step = rr_step;
 	must_hold(p, pair_run(p, rr_done, 10000000), "64 connections, 20 rounds each");
-	printf("rr: %.1f ms, %llu frames from the clients, %llu requests\n", (double)p->now_us / 1000.0,
-			(unsigned long long)simport_stats(p->wire, 0)->sent, (unsigned long long)RR_CONNS * RR_ROUNDS);
+	printf("rr: %.1f ms, %llu frames from the clients, %llu requests\n",
+			(double)p->now_us / 1000.0,
+			(unsigned long long)simport_stats(p->wire, 0)->sent,
+			(unsigned long long)RR_CONNS * RR_ROUNDS);
 	pair_destroy(p);
 }
 

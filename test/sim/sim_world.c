@@ -26,7 +26,8 @@
 static bool side_create(struct sim *sim, int i);
 static bool apps_create(struct sim *sim, int i);
 static bool masters_create(struct sim *sim, int i);
-static bool setup_until(struct sim *sim, bool (*cond)(const struct sim *sim, int i), int i, const char *what);
+static bool setup_until(struct sim *sim, bool (*cond)(const struct sim *sim, int i), int i,
+		const char *what);
 static bool all_attached(const struct sim *sim, int i);
 static bool all_listening(const struct sim *sim, int i);
 static bool frame_trace(void *arg, int side, const uint8_t *frame, uint32_t len);
@@ -37,8 +38,8 @@ static const uint8_t macs[2][6] = {{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}};
 
 int sim_eal_init(void)
 {
-	char args[][24] = {"sim", "--no-pci", "--no-huge", "-m", "768", "--no-telemetry", "--log-level=error", "-l", "0",
-			"--no-shconf"};
+	char args[][24] = {"sim", "--no-pci", "--no-huge", "-m", "768", "--no-telemetry",
+			"--log-level=error", "-l", "0", "--no-shconf"};
 	char *argv[sizeof(args) / sizeof(args[0]) + 1] = {NULL};
 	size_t i, n = sizeof(args) / sizeof(args[0]);
 
@@ -89,7 +90,8 @@ static bool side_create(struct sim *sim, int i)
 	sim->conf.engine[i].ports_n = 1;
 	s->page = aligned_alloc(ETA_PAGE_BYTES, ETA_PAGE_BYTES);
 	memset(s->page, 0, ETA_PAGE_BYTES);
-	s->engine = engine_create(&sim->conf.engine[i], (struct eta_core_page *const *)&s->page, err, sizeof(err));
+	s->engine = engine_create(&sim->conf.engine[i], (struct eta_core_page *const *)&s->page,
+			err, sizeof(err));
 	if (s->engine == NULL) {
 		sim_fail(sim, "engine_create: %s", err);
 		return false;
@@ -114,7 +116,8 @@ static bool apps_create(struct sim *sim, int i)
 
 	for (k = 0; k < sim->conf.apps_n[i]; k++) {
 		conf.parent = k != 0 ? s->app[0].model : NULL;
-		s->app[k] = (struct sim_app){.model = model_attach(s->ka, &conf), .die_us = UINT64_MAX};
+		s->app[k] = (struct sim_app){
+				.model = model_attach(s->ka, &conf), .die_us = UINT64_MAX};
 		s->apps_n++;
 		if (s->app[k].model == NULL) {
 			sim_fail(sim, "model_attach");
@@ -133,22 +136,23 @@ static bool masters_create(struct sim *sim, int i)
 	uint32_t k, v6;
 
 	for (v6 = 0; v6 < 2; v6++) {
-		s->master[s->masters_n].conn = model_listen(s->app[0].model, sim_addr(i, v6), SIM_PORT,
-				sim->conf.backlog, sim->conf.children);
+		s->master[s->masters_n].conn = model_listen(s->app[0].model, sim_addr(i, v6),
+				SIM_PORT, sim->conf.backlog, sim->conf.children);
 		s->masters_n++;
 	}
 	if (!setup_until(sim, all_listening, i, "listen"))
 		return false;
 	for (k = 1; k < s->apps_n; k++)
 		for (v6 = 0; v6 < 2; v6++) {
-			s->master[s->masters_n].conn =
-					model_listen_share(s->app[k].model, s->master[v6].conn, sim->conf.children);
+			s->master[s->masters_n].conn = model_listen_share(
+					s->app[k].model, s->master[v6].conn, sim->conf.children);
 			s->master[s->masters_n++].app = (uint8_t)k;
 		}
 	return true;
 }
 
-static bool setup_until(struct sim *sim, bool (*cond)(const struct sim *sim, int i), int i, const char *what)
+static bool setup_until(struct sim *sim, bool (*cond)(const struct sim *sim, int i), int i,
+		const char *what)
 {
 	uint32_t n;
 
@@ -283,9 +287,11 @@ void sim_check(struct sim *sim)
 		if (why != NULL)
 			sim_fail(sim, "side %d: core_check: %s", i, why);
 		for (k = 0; k < sim->side[i].apps_n; k++) {
-			why = sim->side[i].app[k].is_dead ? NULL : model_error(sim->side[i].app[k].model);
+			why = sim->side[i].app[k].is_dead ? NULL
+							  : model_error(sim->side[i].app[k].model);
 			if (why != NULL)
-				sim_fail(sim, "side %d, session %u: the engine breaks the contract: %s", i, k, why);
+				sim_fail(sim, "side %d, session %u: the engine breaks the contract: %s",
+						i, k, why);
 		}
 		flight_check(sim, i);
 	}
@@ -306,8 +312,10 @@ static void flight_check(struct sim *sim, int i)
 			continue;
 		}
 		if (flight > s->seen[idx].flight && c->snd_nxt != s->seen[idx].snd_nxt &&
-				c->loss_state == TCP_LOSS_OPEN && flight > c->cwnd + c->sacked_bytes + 4u * c->mss_base)
-			sim_fail(sim, "side %d context %u: %u bytes in flight, cwnd %u", i, idx, flight, c->cwnd);
+				c->loss_state == TCP_LOSS_OPEN &&
+				flight > c->cwnd + c->sacked_bytes + 4u * c->mss_base)
+			sim_fail(sim, "side %d context %u: %u bytes in flight, cwnd %u", i, idx,
+					flight, c->cwnd);
 		s->seen[idx].flight = flight;
 		s->seen[idx].snd_nxt = c->snd_nxt;
 	}
@@ -342,7 +350,8 @@ void sim_finish(struct sim *sim)
 		} while (work != 0);
 		if (sim_next_us(sim) > end_us)
 			break;
-		sim->now_us = sim_next_us(sim) > sim->now_us + 60 ? sim_next_us(sim) : sim->now_us + 60;
+		sim->now_us = sim_next_us(sim) > sim->now_us + 60 ? sim_next_us(sim)
+								  : sim->now_us + 60;
 	}
 	sim_check(sim);
 	for (i = 0; i < 2; i++)
@@ -357,14 +366,17 @@ static void leftovers_check(struct sim *sim, int i)
 
 	for (idx = 1; idx < s->core->tcp.ctx_n && sim_ctx_used(s) != 0; idx++)
 		if (s->core->tcp.ctx[idx].state != TCP_STATE_UNUSED)
-			sim_trace(sim, "side %d context %u is in state %u", i, idx, s->core->tcp.ctx[idx].state);
+			sim_trace(sim, "side %d context %u is in state %u", i, idx,
+					s->core->tcp.ctx[idx].state);
 	if (sim_ctx_used(s) != 0)
 		sim_fail(sim, "side %d: %u contexts left over", i, sim_ctx_used(s));
 	if (d->chunk_alloc != d->chunk_free)
 		sim_fail(sim, "side %d: %llu receive chunks taken, %llu given back", i,
-				(unsigned long long)d->chunk_alloc, (unsigned long long)d->chunk_free);
+				(unsigned long long)d->chunk_alloc,
+				(unsigned long long)d->chunk_free);
 	if (frames != s->pool_free)
-		sim_fail(sim, "side %d: %u of %u frames are free in the end", i, frames, s->pool_free);
+		sim_fail(sim, "side %d: %u of %u frames are free in the end", i, frames,
+				s->pool_free);
 }
 
 /* ---- trace ---- */
@@ -385,9 +397,10 @@ static bool frame_trace(void *arg, int side, const uint8_t *frame, uint32_t len)
 	memcpy(&ack, t + 8, 4);
 	memcpy(&wnd, t + 14, 2);
 	payload = len - 14 - l3 - (t[12] >> 4) * 4u;
-	sim_trace(sim, "%c %s %u>%u %s%s%s%s%s seq %u ack %u wnd %u len %u", 'A' + side, l3 == 40 ? "v6" : "v4",
-			ntohs(sport), ntohs(dport), (t[13] & TCP_SYN) ? "S" : "", (t[13] & TCP_FIN) ? "F" : "",
-			(t[13] & TCP_RST) ? "R" : "", (t[13] & TCP_PSH) ? "P" : "", (t[13] & TCP_ACK) ? "." : "",
-			ntohl(seq), ntohl(ack), ntohs(wnd), payload);
+	sim_trace(sim, "%c %s %u>%u %s%s%s%s%s seq %u ack %u wnd %u len %u", 'A' + side,
+			l3 == 40 ? "v6" : "v4", ntohs(sport), ntohs(dport),
+			(t[13] & TCP_SYN) ? "S" : "", (t[13] & TCP_FIN) ? "F" : "",
+			(t[13] & TCP_RST) ? "R" : "", (t[13] & TCP_PSH) ? "P" : "",
+			(t[13] & TCP_ACK) ? "." : "", ntohl(seq), ntohl(ack), ntohs(wnd), payload);
 	return true;
 }

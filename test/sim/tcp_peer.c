@@ -13,8 +13,8 @@
 
 static void look(struct peer *p);
 static void flush(struct peer *p);
-static void segment(struct peer *p, uint8_t flags, uint32_t seq, uint32_t ack, uint16_t wnd, const uint8_t *opt,
-		uint8_t opt_len, uint32_t len);
+static void segment(struct peer *p, uint8_t flags, uint32_t seq, uint32_t ack, uint16_t wnd,
+		const uint8_t *opt, uint8_t opt_len, uint32_t len);
 static uint8_t ts_put(uint8_t *opt, uint32_t ts);
 
 void peer_established(struct peer *p, uint32_t ts, bool sack, uint16_t wnd)
@@ -65,7 +65,8 @@ struct tcp_ctx *peer_ctx(struct peer *p)
 	return &p->w.host[1].ctx[p->user->ctx_idx];
 }
 
-void peer_give(struct peer *p, uint8_t flags, uint32_t seq, uint32_t ack, uint16_t wnd, uint32_t len, uint32_t ts)
+void peer_give(struct peer *p, uint8_t flags, uint32_t seq, uint32_t ack, uint16_t wnd,
+		uint32_t len, uint32_t ts)
 {
 	uint8_t opt[12];
 	uint8_t opt_len = ts_put(opt, ts);
@@ -139,18 +140,26 @@ static void flush(struct peer *p)
 		peer_done(p);
 }
 
-static void segment(struct peer *p, uint8_t flags, uint32_t seq, uint32_t ack, uint16_t wnd, const uint8_t *opt,
-		uint8_t opt_len, uint32_t len)
+static void segment(struct peer *p, uint8_t flags, uint32_t seq, uint32_t ack, uint16_t wnd,
+		const uint8_t *opt, uint8_t opt_len, uint32_t len)
 {
 	static const uint8_t body[65536];
-	struct tcp_seg seg = {.seq = seq, .ack = ack, .wnd = wnd, .flags = flags, .opt = opt, .opt_len = opt_len, .data = body,
-			.len = len, .segs = 1};
+	struct tcp_seg seg = {.seq = seq,
+			.ack = ack,
+			.wnd = wnd,
+			.flags = flags,
+			.opt = opt,
+			.opt_len = opt_len,
+			.data = body,
+			.len = len,
+			.segs = 1};
 	struct core *host = &p->w.host[1];
 	struct ip_tuple tuple;
 	struct tcp_ctx *to = p->user->ctx_idx != 0 ? peer_ctx(p) : &host->ctx[host->listener];
 
 	world_tuple(&p->w, p->conn, 1, &tuple);
-	if (tcp_rx(&host->st, host, to, &seg, &tuple, p->w.now_us) == TCP_RX_OK && p->user->ctx_idx != 0)
+	if (tcp_rx(&host->st, host, to, &seg, &tuple, p->w.now_us) == TCP_RX_OK &&
+			p->user->ctx_idx != 0)
 		world_edge_learn(host, peer_ctx(p));
 }
 

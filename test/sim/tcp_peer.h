@@ -39,7 +39,8 @@ void peer_established(struct peer *p, uint32_t ts, bool sack, uint16_t wnd);
 void peer_done(struct peer *p);
 struct tcp_ctx *peer_ctx(struct peer *p);
 /* A segment of the peer, and what side 1 answers in the same turn. */
-void peer_give(struct peer *p, uint8_t flags, uint32_t seq, uint32_t ack, uint16_t wnd, uint32_t len, uint32_t ts);
+void peer_give(struct peer *p, uint8_t flags, uint32_t seq, uint32_t ack, uint16_t wnd,
+		uint32_t len, uint32_t ts);
 /* A pure ACK that reports [@lo, @hi) of our bytes. */
 void peer_sack(struct peer *p, uint32_t ack, uint16_t wnd, uint32_t lo, uint32_t hi);
 /* Time passes in one leap. */

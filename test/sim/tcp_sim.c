@@ -23,10 +23,10 @@
 #define TIME_US_MAX (7200ull * 1000000) /* virtual */
 
 enum ending {
-	END_POLITE,    /* FIN after our bytes, close after the peer's */
-	END_LAST,      /* FIN only after the peer's */
-	END_CLOSE,     /* close as soon as our bytes are queued */
-	END_ABORT,     /* RST at some moment */
+	END_POLITE, /* FIN after our bytes, close after the peer's */
+	END_LAST,   /* FIN only after the peer's */
+	END_CLOSE,  /* close as soon as our bytes are queued */
+	END_ABORT,  /* RST at some moment */
 };
 
 struct plan {
@@ -103,7 +103,8 @@ int main(int argc, char **argv)
 
 	if (rc >= 0)
 		return rc;
-	fprintf(stderr, "usage: %s --seeds FIRST COUNT [--jobs N] | --seed N [--verbose]\n", argv[0]);
+	fprintf(stderr, "usage: %s --seeds FIRST COUNT [--jobs N] | --seed N [--verbose]\n",
+			argv[0]);
 	return 2;
 }
 
@@ -146,8 +147,10 @@ static void world_conf_draw(struct scenario *sc, struct world_conf *conf)
 		}
 	}
 	conf->wire[1] = conf->wire[0];
-	conf->start_us = rnd_below(r, 2) ? 1000000 :
-			((1ull << 32) * rnd_range(r, 1, 2) - rnd_below(r, 5000)) * (rnd_below(r, 2) ? 1000 : 1);
+	conf->start_us =
+			rnd_below(r, 2) ? 1000000
+					: ((1ull << 32) * rnd_range(r, 1, 2) - rnd_below(r, 5000)) *
+							  (rnd_below(r, 2) ? 1000 : 1);
 	conf->isn_near_wrap = rnd_below(r, 2) == 0;
 	hosts_draw(sc, conf);
 }
@@ -186,11 +189,13 @@ static void conn_draw(struct scenario *sc, uint32_t i)
 	int side;
 
 	for (side = 0; side < 2; side++) {
-		uint32_t tx = rnd_below(r, 3) == 0 ? rnd_log(r, many * (sc->is_calm ? 2 : 1)) : rnd_log(r, 20000);
+		uint32_t tx = rnd_below(r, 3) == 0 ? rnd_log(r, many * (sc->is_calm ? 2 : 1))
+						   : rnd_log(r, 20000);
 
 		if (w->conf.mss < 500)
 			tx /= 8;
-		world_user_init(&conn->user[side], tx, tx / 100 + rnd_range(r, 1, 1 + rnd_log(r, 262144)),
+		world_user_init(&conn->user[side], tx,
+				tx / 100 + rnd_range(r, 1, 1 + rnd_log(r, 262144)),
 				(sc->is_calm ? 65536 : 2048) + rnd_log(r, 262144));
 		plan_draw(sc, &sc->plan[i][side]);
 		sc->open_us[i][side] = UINT64_MAX;
@@ -202,11 +207,15 @@ static void conn_draw(struct scenario *sc, uint32_t i)
 	sc->open_us[i][0] = w->now_us + rnd_log(r, 500000);
 	if (!sc->is_calm && rnd_below(r, 6) == 0) /* simultaneous, or nearly so */
 		sc->open_us[i][1] = sc->open_us[i][0] + rnd_below(r, 2 * w->conf.wire[0].delay_us);
-	sc->param[i] = (struct tcp_param){.nodelay = rnd_below(r, 2) == 0, .quickack = rnd_below(r, 4) == 0,
-			.keep_idle_ms = 1000, .keep_intvl_ms = 1000, .keep_probes = 30,
+	sc->param[i] = (struct tcp_param){.nodelay = rnd_below(r, 2) == 0,
+			.quickack = rnd_below(r, 4) == 0,
+			.keep_idle_ms = 1000,
+			.keep_intvl_ms = 1000,
+			.keep_probes = 30,
 			.cc = (uint8_t)rnd_below(r, TCP_CC_N)};
 	/* Only where a RST may be lost: elsewhere keepalive would hide that something stands still. */
-	sc->param[i].keepalive = sc->plan[i][0].ending >= END_CLOSE || sc->plan[i][1].ending >= END_CLOSE;
+	sc->param[i].keepalive =
+			sc->plan[i][0].ending >= END_CLOSE || sc->plan[i][1].ending >= END_CLOSE;
 }
 
 static void plan_draw(struct scenario *sc, struct plan *p)
@@ -290,7 +299,8 @@ static void opens_run(struct scenario *sc)
 			if (sc->is_opened[i][side] || sc->open_us[i][side] > sc->w->now_us)
 				continue;
 			sc->is_opened[i][side] = true;
-			if (conn->user[side].ctx_idx == 0 && !conn->user[side].is_known && !conn->user[1 - side].is_closed)
+			if (conn->user[side].ctx_idx == 0 && !conn->user[side].is_known &&
+					!conn->user[1 - side].is_closed)
 				world_connect(sc->w, conn, side, &sc->param[i]);
 		}
 }
@@ -312,7 +322,8 @@ static uint64_t apps_run(struct scenario *sc)
 				next_us = sc->open_us[i][side];
 			if (u->is_known && !u->is_closed && !u->aborted && p->abort_us <= w->now_us)
 				world_abort(w, &w->conn[i], side);
-			else if (u->is_known && !u->is_closed && p->abort_us < next_us && !u->aborted)
+			else if (u->is_known && !u->is_closed && p->abort_us < next_us &&
+					!u->aborted)
 				next_us = p->abort_us;
 			if (u->poked && p->next_us == UINT64_MAX) {
 				p->next_us = w->now_us + rnd_below(&sc->rnd, p->pace_us + 1);
@@ -342,8 +353,8 @@ static void app_look(struct scenario *sc, uint32_t i, int side)
 	if (u->is_open && !u->is_closed && !u->closed_by_us && !u->aborted) {
 		if (!p->is_set) {
 			p->is_set = true; /* children begin with the listener's */
-			tcp_param(&w->host[side].st, &w->host[side], &w->host[side].ctx[u->ctx_idx], &sc->param[i],
-					w->now_us);
+			tcp_param(&w->host[side].st, &w->host[side], &w->host[side].ctx[u->ctx_idx],
+					&sc->param[i], w->now_us);
 		}
 		more |= app_write(sc, conn, p, side);
 		app_end(sc, conn, p, side);
@@ -429,15 +440,18 @@ static void end_check(struct scenario *sc)
 		struct core *host = &w->host[side];
 
 		if (host->ctx_used != 0 || host->st.flush_n != 0 || host->st.wheel.n != 0)
-			world_fail(w, "%c: left over: %u contexts, %u on the flush list, %u in the wheel", 'A' + side,
-					host->ctx_used, host->st.flush_n, host->st.wheel.n);
+			world_fail(w, "%c: left over: %u contexts, %u on the flush list, %u in the wheel",
+					'A' + side, host->ctx_used, host->st.flush_n,
+					host->st.wheel.n);
 		for (n = 0, i = host->st.ext_free; i != 0 && n < w->conf.ext_n; i = host->ext[i].n)
 			n++;
 		if (n != w->conf.ext_n - 1)
-			world_fail(w, "%c: %u of %u extensions are free in the end", 'A' + side, n, w->conf.ext_n - 1);
-		if (sc->is_calm && (host->st.stats.retrans_segs != 0 || host->st.stats.timeouts != 0))
-			world_fail(w, "%c: %llu segments repeated, %llu timeouts on a wire that loses nothing", 'A' + side,
-					(unsigned long long)host->st.stats.retrans_segs,
+			world_fail(w, "%c: %u of %u extensions are free in the end", 'A' + side, n,
+					w->conf.ext_n - 1);
+		if (sc->is_calm &&
+				(host->st.stats.retrans_segs != 0 || host->st.stats.timeouts != 0))
+			world_fail(w, "%c: %llu segments repeated, %llu timeouts on a wire that loses nothing",
+					'A' + side, (unsigned long long)host->st.stats.retrans_segs,
 					(unsigned long long)host->st.stats.timeouts);
 		if (host->st.stats.curr_estab != 0)
 			world_fail(w, "%c: TcpCurrEstab is not 0 in the end", 'A' + side);
@@ -454,14 +468,17 @@ static void conn_end_check(struct scenario *sc, uint32_t i)
 		const struct user *u = &w->conn[i].user[side], *peer = &w->conn[i].user[1 - side];
 		const struct plan *p = &sc->plan[i][side], *q = &sc->plan[i][1 - side];
 
-		if (p->ending >= END_CLOSE || q->ending == END_ABORT || (q->ending == END_CLOSE && u->tx_total != 0))
+		if (p->ending >= END_CLOSE || q->ending == END_ABORT ||
+				(q->ending == END_CLOSE && u->tx_total != 0))
 			continue;
 		if (!u->rx_fin || u->rcv_tail != peer->tx_total || u->rcv_head != u->rcv_tail)
-			world_fail(w, "%c conn %u: got %u (read %u) of %u bytes, FIN %d, closed: %s", 'A' + side, i,
-					u->rcv_tail, u->rcv_head, peer->tx_total, u->rx_fin, eta_status_text(u->why));
+			world_fail(w, "%c conn %u: got %u (read %u) of %u bytes, FIN %d, closed: %s",
+					'A' + side, i, u->rcv_tail, u->rcv_head, peer->tx_total,
+					u->rx_fin, eta_status_text(u->why));
 		if (u->why != ETA_STATUS_OK && q->ending < END_CLOSE &&
 				(u->why != ETA_STATUS_RESET || u->snd_una != u->tx_total))
-			world_fail(w, "%c conn %u: a polite end is told as: %s", 'A' + side, i, eta_status_text(u->why));
+			world_fail(w, "%c conn %u: a polite end is told as: %s", 'A' + side, i,
+					eta_status_text(u->why));
 	}
 }
 
@@ -472,20 +489,23 @@ static void summary_print(const struct scenario *sc, uint64_t seed)
 	int side;
 
 	printf("seed %llu: %u connections, mss %u, delay %u us, loss %u ppm, dup %u, reorder %u; calm %d\n",
-			(unsigned long long)seed, sc->n, w->conf.mss, w->conf.wire[0].delay_us, w->conf.wire[0].loss_ppm,
-			w->conf.wire[0].dup_ppm, w->conf.wire[0].reorder_ppm, sc->is_calm);
+			(unsigned long long)seed, sc->n, w->conf.mss, w->conf.wire[0].delay_us,
+			w->conf.wire[0].loss_ppm, w->conf.wire[0].dup_ppm,
+			w->conf.wire[0].reorder_ppm, sc->is_calm);
 	for (i = 0; i < sc->n; i++)
 		for (side = 0; side < 2; side++) {
 			const struct user *u = &w->conn[i].user[side];
 
-			printf("  conn %u %c: ending %d sent %u/%u acked %u got %u read %u fin %d ctx %u closed %d (%s)\n", i,
-					'A' + side, sc->plan[i][side].ending, u->snd_tail, u->tx_total, u->snd_una,
-					u->rcv_tail, u->rcv_head, u->rx_fin, u->ctx_idx, u->is_closed,
+			printf("  conn %u %c: ending %d sent %u/%u acked %u got %u read %u fin %d ctx %u closed %d (%s)\n",
+					i, 'A' + side, sc->plan[i][side].ending, u->snd_tail,
+					u->tx_total, u->snd_una, u->rcv_tail, u->rcv_head,
+					u->rx_fin, u->ctx_idx, u->is_closed,
 					eta_status_text(u->why));
 		}
 	for (side = 0; side < 2; side++)
 		for (i = 0; tcp_stats_name(i) != NULL; i++)
 			if (tcp_stats_value(&w->host[side].st.stats, i) != 0)
 				printf("  %c %s %llu\n", 'A' + side, tcp_stats_name(i),
-						(unsigned long long)tcp_stats_value(&w->host[side].st.stats, i));
+						(unsigned long long)tcp_stats_value(
+								&w->host[side].st.stats, i));
 }

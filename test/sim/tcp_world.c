@@ -48,7 +48,10 @@ static int host_init(struct world *w, int side)
 		return -1;
 	memset(host->ctx, 0, w->conf.ctx_n * sizeof(*host->ctx));
 	memset(host->ext, 0, w->conf.ext_n * sizeof(*host->ext));
-	mem = (struct tcp_mem){.ctx = host->ctx, .ctx_n = w->conf.ctx_n, .ext = host->ext, .ext_n = w->conf.ext_n};
+	mem = (struct tcp_mem){.ctx = host->ctx,
+			.ctx_n = w->conf.ctx_n,
+			.ext = host->ext,
+			.ext_n = w->conf.ext_n};
 	tcp_stack_init(&host->st, &mem, &w->conf.tcp[side], w->now_us);
 	return 0;
 }
@@ -102,7 +105,8 @@ struct conn *world_conn_add(struct world *w)
 	return conn;
 }
 
-void world_user_init(struct user *u, uint32_t tx_total, uint32_t snd_buf_bytes, uint32_t rcv_cap_bytes)
+void world_user_init(
+		struct user *u, uint32_t tx_total, uint32_t snd_buf_bytes, uint32_t rcv_cap_bytes)
 {
 	u->tx_total = tx_total;
 	u->snd_buf_bytes = snd_buf_bytes;
@@ -163,9 +167,16 @@ static void segment_rx(struct core *host, const uint8_t *data, uint32_t len)
 	int tries;
 
 	memcpy(&f, data, sizeof(f));
-	seg = (struct tcp_seg){.seq = f.seq, .ack = f.ack, .wnd = f.wnd, .urg = f.urg, .flags = f.flags,
-			.opt_len = f.opt_len, .opt = data + offsetof(struct world_frame, opt),
-			.data = data + sizeof(f), .len = len - (uint32_t)sizeof(f), .segs = f.segs};
+	seg = (struct tcp_seg){.seq = f.seq,
+			.ack = f.ack,
+			.wnd = f.wnd,
+			.urg = f.urg,
+			.flags = f.flags,
+			.opt_len = f.opt_len,
+			.opt = data + offsetof(struct world_frame, opt),
+			.data = data + sizeof(f),
+			.len = len - (uint32_t)sizeof(f),
+			.segs = f.segs};
 	world_trace_segment(w, host->side, "rx", &f, seg.len);
 	tuple.laddr = f.tuple.raddr;
 	tuple.raddr = f.tuple.laddr;
@@ -173,7 +184,8 @@ static void segment_rx(struct core *host, const uint8_t *data, uint32_t len)
 	tuple.rport_be = f.tuple.lport_be;
 	for (tries = 0; tries < 3; tries++) {
 		ctx = world_ctx_find(host, &tuple);
-		if (ctx == NULL && host->listener != 0 && ntohs(tuple.lport_be) == WORLD_PORT_SERVER)
+		if (ctx == NULL && host->listener != 0 &&
+				ntohs(tuple.lport_be) == WORLD_PORT_SERVER)
 			ctx = &host->ctx[host->listener];
 		if (ctx == NULL) {
 			tcp_rx_no_ctx(&host->st, host, &tuple, &seg);
@@ -231,9 +243,11 @@ void world_check_conn(struct world *w, struct conn *conn)
 			continue;
 		why = tcp_ctx_check(&host->st, &host->ctx[u->ctx_idx]);
 		if (why != NULL)
-			world_fail(w, "%c conn %u: tcp_ctx_check: %s", 'A' + side, (unsigned int)(conn - w->conn), why);
+			world_fail(w, "%c conn %u: tcp_ctx_check: %s", 'A' + side,
+					(unsigned int)(conn - w->conn), why);
 		if (u->is_open && !u->is_closed && u->snd_tail - u->snd_una > u->snd_buf_bytes)
-			world_fail(w, "%c conn %u: acknowledged moved back", 'A' + side, (unsigned int)(conn - w->conn));
+			world_fail(w, "%c conn %u: acknowledged moved back", 'A' + side,
+					(unsigned int)(conn - w->conn));
 	}
 }
 
@@ -255,7 +269,8 @@ static struct tcp_ctx *user_ctx(struct world *w, struct conn *conn, int side)
 {
 	struct user *u = &conn->user[side];
 
-	return u->is_known && !u->is_closed && u->ctx_idx != 0 ? &w->host[side].ctx[u->ctx_idx] : NULL;
+	return u->is_known && !u->is_closed && u->ctx_idx != 0 ? &w->host[side].ctx[u->ctx_idx]
+							       : NULL;
 }
 
 void world_write(struct world *w, struct conn *conn, int side, uint32_t bytes)
@@ -266,8 +281,8 @@ void world_write(struct world *w, struct conn *conn, int side, uint32_t bytes)
 	if (ctx == NULL)
 		return;
 	conn->user[side].snd_tail += bytes;
-	world_trace(w, "%c conn %u write %u to %u", 'A' + side, (unsigned int)(conn - w->conn), bytes,
-			conn->user[side].snd_tail);
+	world_trace(w, "%c conn %u write %u to %u", 'A' + side, (unsigned int)(conn - w->conn),
+			bytes, conn->user[side].snd_tail);
 	tcp_write(&host->st, host, ctx, conn->user[side].snd_tail, w->now_us);
 }
 
@@ -281,7 +296,8 @@ void world_read(struct world *w, struct conn *conn, int side, uint32_t bytes)
 	for (i = 0; i < bytes; i++)
 		u->placed[(u->rcv_head + i) % u->rcv_cap_bytes] = 0;
 	u->rcv_head += bytes;
-	world_trace(w, "%c conn %u read %u to %u", 'A' + side, (unsigned int)(conn - w->conn), bytes, u->rcv_head);
+	world_trace(w, "%c conn %u read %u to %u", 'A' + side, (unsigned int)(conn - w->conn),
+			bytes, u->rcv_head);
 	if (ctx != NULL)
 		tcp_read(&host->st, host, ctx, u->rcv_head, w->now_us);
 }

@@ -29,12 +29,12 @@ struct world;
 
 /* One end of a connection, as its application sees it. */
 struct user {
-	uint32_t ctx_idx;  /* 0 = TCP knows nothing of us (yet, or any more) */
-	bool is_known;     /* connect() was called or accept said: a user exists */
-	bool is_open;      /* connected */
-	bool is_closed;    /* tcp_up_closed() was said */
-	bool is_freed;     /* tcp_up_free() was said */
-	uint8_t why;       /* enum eta_status of closed */
+	uint32_t ctx_idx; /* 0 = TCP knows nothing of us (yet, or any more) */
+	bool is_known;    /* connect() was called or accept said: a user exists */
+	bool is_open;     /* connected */
+	bool is_closed;   /* tcp_up_closed() was said */
+	bool is_freed;    /* tcp_up_free() was said */
+	uint8_t why;      /* enum eta_status of closed */
 	uint64_t key_tx, key_rx;
 	/* sending */
 	uint32_t tx_total; /* bytes the plan sends */
@@ -43,7 +43,7 @@ struct user {
 	uint32_t snd_buf_bytes;
 	uint32_t snd_edge; /* seq: right edge of the largest window seen */
 	bool snd_edge_valid;
-	uint32_t snd_max;  /* seq: highest sent + 1 */
+	uint32_t snd_max; /* seq: highest sent + 1 */
 	bool shut, aborted, closed_by_us;
 	/* receiving */
 	uint32_t rcv_cap_bytes;
@@ -80,12 +80,12 @@ struct world_conf {
 	struct tcp_conf tcp[2];
 	struct wire_conf wire[2]; /* [i]: from side i */
 	uint16_t mss;
-	uint32_t burst_bytes;      /* tcp_up_burst_bytes() */
-	bool superframes;          /* deliver uncut */
+	uint32_t burst_bytes; /* tcp_up_burst_bytes() */
+	bool superframes;     /* deliver uncut */
 	uint32_t ctx_n, ext_n;
-	uint32_t send_fail_ppm;    /* no buffer for a frame */
-	uint32_t place_short_ppm;  /* memory stores only a part */
-	uint32_t space_zero_ppm;   /* memory says it is full */
+	uint32_t send_fail_ppm;   /* no buffer for a frame */
+	uint32_t place_short_ppm; /* memory stores only a part */
+	uint32_t space_zero_ppm;  /* memory says it is full */
 	uint32_t accept_refuse_ppm;
 	uint32_t embryo_refuse_ppm;
 	uint64_t start_us;
@@ -114,7 +114,8 @@ void world_trace(const struct world *w, const char *fmt, ...) __attribute__((for
 
 /* A connection that exists as a plan only; the caller sets what users send and how large their buffers are before world_connect(). */
 struct conn *world_conn_add(struct world *w);
-void world_user_init(struct user *u, uint32_t tx_total, uint32_t snd_buf_bytes, uint32_t rcv_cap_bytes);
+void world_user_init(
+		struct user *u, uint32_t tx_total, uint32_t snd_buf_bytes, uint32_t rcv_cap_bytes);
 /* @side opens @conn; both sides may (simultaneous open). @param: NULL = defaults. */
 void world_connect(struct world *w, struct conn *conn, int side, const struct tcp_param *param);
 /* Side 1 listens. */

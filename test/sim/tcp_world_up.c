@@ -8,16 +8,18 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/tcp/tcp_int.h"
 #include "engine/tcp/seq.h"
+#include "engine/tcp/tcp_int.h"
 
 #define FRAME_BYTES_MAX 65536u
 
 static struct user *ctx_user(struct core *host, const struct tcp_ctx *ctx);
-static void segment_put(struct core *host, const struct ip_tuple *tuple, const struct tcp_txseg *seg,
-		uint64_t key, uint32_t done, uint32_t len, bool last);
-static void send_check(struct core *host, const struct tcp_ctx *ctx, struct user *u, const struct tcp_txseg *seg);
-static void advert_check(struct core *host, const struct tcp_ctx *ctx, struct user *u, const struct tcp_txseg *seg);
+static void segment_put(struct core *host, const struct ip_tuple *tuple,
+		const struct tcp_txseg *seg, uint64_t key, uint32_t done, uint32_t len, bool last);
+static void send_check(struct core *host, const struct tcp_ctx *ctx, struct user *u,
+		const struct tcp_txseg *seg);
+static void advert_check(struct core *host, const struct tcp_ctx *ctx, struct user *u,
+		const struct tcp_txseg *seg);
 
 /* ---- contexts ---- */
 
@@ -52,7 +54,8 @@ struct tcp_ctx *world_ctx_find(struct core *host, const struct ip_tuple *tuple)
 
 void world_tuple(const struct world *w, const struct conn *conn, int side, struct ip_tuple *tuple)
 {
-	struct ip_addr a = ip_addr_from_v4(htonl(0x0a000001)), b = ip_addr_from_v4(htonl(0x0a000002));
+	struct ip_addr a = ip_addr_from_v4(htonl(0x0a000001)),
+		       b = ip_addr_from_v4(htonl(0x0a000002));
 	uint16_t pa = htons(conn->port), pb = htons(WORLD_PORT_SERVER);
 
 	(void)w;
@@ -62,14 +65,16 @@ void world_tuple(const struct world *w, const struct conn *conn, int side, struc
 	tuple->rport_be = side == 0 ? pb : pa;
 }
 
-struct tcp_ctx *tcp_up_embryo(struct core *env, struct tcp_ctx *master, const struct ip_tuple *tuple)
+struct tcp_ctx *tcp_up_embryo(
+		struct core *env, struct tcp_ctx *master, const struct ip_tuple *tuple)
 {
 	struct world *w = env->world;
 	uint32_t i = (uint32_t)ntohs(tuple->rport_be) - WORLD_PORT_FIRST;
 
 	if (master->idx != env->listener)
 		world_fail(w, "an embryo of something that does not listen");
-	if (i >= w->conn_n || w->conn[i].user[1].is_known || rnd_ppm(&w->rnd, w->conf.embryo_refuse_ppm))
+	if (i >= w->conn_n || w->conn[i].user[1].is_known ||
+			rnd_ppm(&w->rnd, w->conf.embryo_refuse_ppm))
 		return NULL; /* a late duplicate of a SYN, or no room */
 	if (w->conn[i].user[1].ctx_idx != 0) {
 		world_fail(w, "a second embryo for one tuple");
@@ -135,12 +140,15 @@ static struct user *ctx_user(struct core *host, const struct tcp_ctx *ctx)
 {
 	uint32_t conn = ctx->idx < host->ctx_n ? host->conn_of[ctx->idx] : 0;
 
-	return conn != 0 && conn <= host->world->conn_n ? &host->world->conn[conn - 1].user[host->side] : NULL;
+	return conn != 0 && conn <= host->world->conn_n
+			       ? &host->world->conn[conn - 1].user[host->side]
+			       : NULL;
 }
 
 /* ---- bytes in ---- */
 
-uint32_t tcp_up_place(struct core *env, struct tcp_ctx *ctx, uint32_t off, const uint8_t *data, uint32_t len)
+uint32_t tcp_up_place(struct core *env, struct tcp_ctx *ctx, uint32_t off, const uint8_t *data,
+		uint32_t len)
 {
 	struct world *w = env->world;
 	struct user *u = ctx_user(env, ctx);
@@ -156,8 +164,9 @@ uint32_t tcp_up_place(struct core *env, struct tcp_ctx *ctx, uint32_t off, const
 				env->conn_of[ctx->idx] - 1, off + right);
 	/* rcv_adv, not what has left: an advertisement that found no buffer was made nevertheless. */
 	if (seq_lt(off, u->rcv_tail) || seq_gt(off + len, tcp_rcv_off(ctx, ctx->rcv_adv))) {
-		world_fail(w, "%c conn %u: bytes %u..%u placed outside the window %u..%u", 'A' + env->side,
-				env->conn_of[ctx->idx] - 1, off, off + len, u->rcv_tail, tcp_rcv_off(ctx, ctx->rcv_adv));
+		world_fail(w, "%c conn %u: bytes %u..%u placed outside the window %u..%u",
+				'A' + env->side, env->conn_of[ctx->idx] - 1, off, off + len,
+				u->rcv_tail, tcp_rcv_off(ctx, ctx->rcv_adv));
 		return 0;
 	}
 	/* What a SYN-ACK promised before there was a user may be more than he has. */
@@ -199,19 +208,22 @@ void tcp_up_readable(struct core *env, struct tcp_ctx *ctx, uint32_t rcv_tail, b
 		return;
 	}
 	if (rcv_tail - u->rcv_head > u->rcv_cap_bytes || seq_lt(rcv_tail, u->rcv_tail)) {
-		world_fail(w, "%c: readable %u, was %u, window %u + %u", 'A' + env->side, rcv_tail, u->rcv_tail,
-				u->rcv_head, u->rcv_cap_bytes);
+		world_fail(w, "%c: readable %u, was %u, window %u + %u", 'A' + env->side, rcv_tail,
+				u->rcv_tail, u->rcv_head, u->rcv_cap_bytes);
 		return;
 	}
 	if (u->rx_fin && rcv_tail != u->rcv_tail)
 		world_fail(w, "bytes readable behind the FIN");
 	for (off = u->rcv_tail; off != rcv_tail; off++)
 		if (u->placed[off % u->rcv_cap_bytes] == 0) {
-			world_fail(w, "%c conn %u: offset %u readable but never placed", 'A' + env->side,
-					env->conn_of[ctx->idx] - 1, off);
+			world_fail(w, "%c conn %u: offset %u readable but never placed",
+					'A' + env->side, env->conn_of[ctx->idx] - 1, off);
 			return;
 		}
-	if (fin && !w->conf.hostile_peer && rcv_tail != w->conn[env->conn_of[ctx->idx] - 1].user[1 - env->side].snd_tail)
+	if (fin && !w->conf.hostile_peer &&
+			rcv_tail != w->conn[env->conn_of[ctx->idx] - 1]
+							.user[1 - env->side]
+							.snd_tail)
 		world_fail(w, "%c: FIN at %u, the peer closed at %u", 'A' + env->side, rcv_tail,
 				w->conn[env->conn_of[ctx->idx] - 1].user[1 - env->side].snd_tail);
 	u->rcv_tail = rcv_tail;
@@ -231,9 +243,12 @@ void tcp_up_acked(struct core *env, struct tcp_ctx *ctx, uint32_t snd_una)
 	}
 	peer = &w->conn[env->conn_of[ctx->idx] - 1].user[1 - env->side];
 	if (seq_lt(snd_una, u->snd_una) || seq_gt(snd_una, u->snd_tail))
-		world_fail(w, "%c: acked %u, was %u, queued %u", 'A' + env->side, snd_una, u->snd_una, u->snd_tail);
-	if (seq_gt(snd_una, peer->rcv_tail) && !w->conf.hostile_peer && !peer->is_closed && !peer->closed_by_us)
-		world_fail(w, "%c: acked %u, the peer has only %u", 'A' + env->side, snd_una, peer->rcv_tail);
+		world_fail(w, "%c: acked %u, was %u, queued %u", 'A' + env->side, snd_una,
+				u->snd_una, u->snd_tail);
+	if (seq_gt(snd_una, peer->rcv_tail) && !w->conf.hostile_peer && !peer->is_closed &&
+			!peer->closed_by_us)
+		world_fail(w, "%c: acked %u, the peer has only %u", 'A' + env->side, snd_una,
+				peer->rcv_tail);
 	u->snd_una = snd_una;
 	u->poked = true;
 }
@@ -265,7 +280,8 @@ void tcp_up_closed(struct core *env, struct tcp_ctx *ctx, enum eta_status why)
 		world_fail(w, "closed said twice, or to nobody");
 		return;
 	}
-	world_trace(w, "%c conn %u closed: %s", 'A' + env->side, env->conn_of[ctx->idx] - 1, eta_status_text(why));
+	world_trace(w, "%c conn %u closed: %s", 'A' + env->side, env->conn_of[ctx->idx] - 1,
+			eta_status_text(why));
 	u->is_closed = true;
 	u->why = (uint8_t)why;
 	u->poked = true;
@@ -273,7 +289,8 @@ void tcp_up_closed(struct core *env, struct tcp_ctx *ctx, enum eta_status why)
 
 /* ---- segments out ---- */
 
-int32_t tcp_up_send(struct core *env, struct tcp_ctx *ctx, const struct ip_tuple *tuple, const struct tcp_txseg *seg)
+int32_t tcp_up_send(struct core *env, struct tcp_ctx *ctx, const struct ip_tuple *tuple,
+		const struct tcp_txseg *seg)
 {
 	struct world *w = env->world;
 	struct user *u = ctx != NULL ? ctx_user(env, ctx) : NULL;
@@ -291,7 +308,8 @@ int32_t tcp_up_send(struct core *env, struct tcp_ctx *ctx, const struct ip_tuple
 	}
 	if (tuple == NULL || (seg->opt_len & 3) != 0 || seg->opt_len > TCP_OPT_BYTES_MAX ||
 			(seg->len != 0 && (seg->mss == 0 || seg->mss > w->conf.mss))) {
-		world_fail(w, "a malformed segment: len %u mss %u options %u", seg->len, seg->mss, seg->opt_len);
+		world_fail(w, "a malformed segment: len %u mss %u options %u", seg->len, seg->mss,
+				seg->opt_len);
 		return -1;
 	}
 	do {
@@ -303,7 +321,8 @@ int32_t tcp_up_send(struct core *env, struct tcp_ctx *ctx, const struct ip_tuple
 			world_trace(w, "%c no buffer", 'A' + env->side);
 			break;
 		}
-		segment_put(env, tuple, seg, u != NULL ? u->key_tx : 0, done, piece, done + piece == seg->len);
+		segment_put(env, tuple, seg, u != NULL ? u->key_tx : 0, done, piece,
+				done + piece == seg->len);
 		if (u != NULL && done == 0 && !(seg->flags & TCP_RST))
 			advert_check(env, ctx, u, seg);
 		done += piece;
@@ -313,12 +332,17 @@ int32_t tcp_up_send(struct core *env, struct tcp_ctx *ctx, const struct ip_tuple
 	return done != 0 ? (int32_t)done : -1;
 }
 
-static void segment_put(struct core *host, const struct ip_tuple *tuple, const struct tcp_txseg *seg,
-		uint64_t key, uint32_t done, uint32_t len, bool last)
+static void segment_put(struct core *host, const struct ip_tuple *tuple,
+		const struct tcp_txseg *seg, uint64_t key, uint32_t done, uint32_t len, bool last)
 {
 	struct world *w = host->world;
-	struct world_frame f = {.tuple = *tuple, .seq = seg->seq + done, .ack = seg->ack, .wnd = seg->wnd,
-			.urg = seg->urg, .flags = seg->flags, .opt_len = seg->opt_len};
+	struct world_frame f = {.tuple = *tuple,
+			.seq = seg->seq + done,
+			.ack = seg->ack,
+			.wnd = seg->wnd,
+			.urg = seg->urg,
+			.flags = seg->flags,
+			.opt_len = seg->opt_len};
 	static __thread uint8_t payload[FRAME_BYTES_MAX];
 
 	if (len > FRAME_BYTES_MAX) {
@@ -326,7 +350,7 @@ static void segment_put(struct core *host, const struct ip_tuple *tuple, const s
 		return;
 	}
 	if (!last)
-		f.flags &= (uint8_t)~(TCP_FIN | TCP_PSH);
+		f.flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 	f.segs = len > seg->mss ? (uint16_t)((len + seg->mss - 1) / seg->mss) : 1;
 	memcpy(f.opt, seg->opt, seg->opt_len);
 	content_fill(key, seg->off + done, payload, len);
@@ -335,7 +359,8 @@ static void segment_put(struct core *host, const struct ip_tuple *tuple, const s
 }
 
 /* Does TCP keep to the user's bytes, the peer's window and its own congestion window? */
-static void send_check(struct core *host, const struct tcp_ctx *ctx, struct user *u, const struct tcp_txseg *seg)
+static void send_check(struct core *host, const struct tcp_ctx *ctx, struct user *u,
+		const struct tcp_txseg *seg)
 {
 	struct world *w = host->world;
 	uint32_t end = seg->seq + seg->len;
@@ -345,20 +370,21 @@ static void send_check(struct core *host, const struct tcp_ctx *ctx, struct user
 	if (seg->len == 0)
 		return;
 	if (seq_lt(seg->off, u->snd_una) || seq_gt(seg->off + seg->len, u->snd_tail)) {
-		world_fail(w, "%c conn %u: sends bytes %u..%u of %u..%u", 'A' + host->side, no, seg->off,
-				seg->off + seg->len, u->snd_una, u->snd_tail);
+		world_fail(w, "%c conn %u: sends bytes %u..%u of %u..%u", 'A' + host->side, no,
+				seg->off, seg->off + seg->len, u->snd_una, u->snd_tail);
 		return;
 	}
 	if (tcp_snd_off(ctx, seg->seq) != seg->off)
-		world_fail(w, "%c conn %u: stream offset %u at seq %u", 'A' + host->side, no, seg->off, seg->seq);
+		world_fail(w, "%c conn %u: stream offset %u at seq %u", 'A' + host->side, no,
+				seg->off, seg->seq);
 	peer = &w->conn[no].user[1 - host->side];
 	/* Judged by what the peer has put on the wire; one byte more is a window probe. */
 	if (peer->adv_valid && seq_gt(end, peer->adv_edge + 1))
-		world_fail(w, "%c conn %u: sends %u bytes past the window that the peer ever offered", 'A' + host->side, no,
-				end - peer->adv_edge);
+		world_fail(w, "%c conn %u: sends %u bytes past the window that the peer ever offered",
+				'A' + host->side, no, end - peer->adv_edge);
 	if (u->snd_edge_valid && seq_gt(end, u->snd_edge + 1))
-		world_fail(w, "%c conn %u: sends %u bytes past the peer's window", 'A' + host->side, no,
-				end - u->snd_edge);
+		world_fail(w, "%c conn %u: sends %u bytes past the peer's window", 'A' + host->side,
+				no, end - u->snd_edge);
 	if (seg->is_retransmit || ctx->loss_state != TCP_LOSS_OPEN || !u->snd_edge_valid)
 		return;
 	if (end - ctx->snd_una - ctx->sacked_bytes > ctx->cwnd + 3u * ctx->mss_base)
@@ -367,7 +393,8 @@ static void send_check(struct core *host, const struct tcp_ctx *ctx, struct user
 }
 
 /* The right edge of the window we offer never moves left (but for what scaling rounds off). */
-static void advert_check(struct core *host, const struct tcp_ctx *ctx, struct user *u, const struct tcp_txseg *seg)
+static void advert_check(struct core *host, const struct tcp_ctx *ctx, struct user *u,
+		const struct tcp_txseg *seg)
 {
 	uint32_t scale = (seg->flags & TCP_SYN) ? 0 : ctx->rcv_wscale;
 	uint32_t edge = seg->ack + ((uint32_t)seg->wnd << scale);
@@ -375,7 +402,8 @@ static void advert_check(struct core *host, const struct tcp_ctx *ctx, struct us
 	if (!(seg->flags & TCP_ACK) || ctx->irs == 0)
 		return;
 	if (u->adv_valid && seq_lt(edge + (1u << ctx->rcv_wscale), u->adv_edge))
-		world_fail(host->world, "%c: the window's edge moves %u back", 'A' + host->side, u->adv_edge - edge);
+		world_fail(host->world, "%c: the window's edge moves %u back", 'A' + host->side,
+				u->adv_edge - edge);
 	if (!u->adv_valid || seq_gt(edge, u->adv_edge))
 		u->adv_edge = edge;
 	u->adv_valid = true;
@@ -406,13 +434,14 @@ uint32_t tcp_up_burst_bytes(struct core *env, const struct tcp_ctx *ctx)
 	return bytes > ctx->mss ? bytes - bytes % ctx->mss : ctx->mss;
 }
 
-void world_trace_segment(const struct world *w, int side, const char *dir, const struct world_frame *f, uint32_t len)
+void world_trace_segment(const struct world *w, int side, const char *dir,
+		const struct world_frame *f, uint32_t len)
 {
 	if (!w->verbose)
 		return;
 	world_trace(w, "%c %s %u>%u %s%s%s%s%s seq %u ack %u wnd %u opt %u len %u", 'A' + side, dir,
-			ntohs(f->tuple.lport_be), ntohs(f->tuple.rport_be), (f->flags & TCP_SYN) ? "S" : "",
-			(f->flags & TCP_FIN) ? "F" : "", (f->flags & TCP_RST) ? "R" : "",
-			(f->flags & TCP_PSH) ? "P" : "", (f->flags & TCP_ACK) ? "." : "", f->seq, f->ack, f->wnd,
-			f->opt_len, len);
+			ntohs(f->tuple.lport_be), ntohs(f->tuple.rport_be),
+			(f->flags & TCP_SYN) ? "S" : "", (f->flags & TCP_FIN) ? "F" : "",
+			(f->flags & TCP_RST) ? "R" : "", (f->flags & TCP_PSH) ? "P" : "",
+			(f->flags & TCP_ACK) ? "." : "", f->seq, f->ack, f->wnd, f->opt_len, len);
 }

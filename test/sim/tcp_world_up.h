@@ -22,7 +22,7 @@ struct tcp_ctx *world_ctx_find(struct core *host, const struct ip_tuple *tuple);
 void world_tuple(const struct world *w, const struct conn *conn, int side, struct ip_tuple *tuple);
 /* A segment has been received: how far may the peer's window let us send? */
 void world_edge_learn(struct core *host, const struct tcp_ctx *ctx);
-void world_trace_segment(const struct world *w, int side, const char *dir, const struct world_frame *f,
-		uint32_t len);
+void world_trace_segment(const struct world *w, int side, const char *dir,
+		const struct world_frame *f, uint32_t len);
 
 #endif

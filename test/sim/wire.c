@@ -66,7 +66,8 @@ void wire_send(struct wire *wire, uint64_t now_us, const void *head, uint32_t le
 		if (tail_len != 0)
 			memcpy(frame->data + len, tail, tail_len);
 		if (frame->len > safe && rnd_ppm(r, c->corrupt_ppm)) {
-			frame->data[rnd_range(r, safe, frame->len - 1)] ^= (uint8_t)(1u << rnd_below(r, 8));
+			frame->data[rnd_range(r, safe, frame->len - 1)] ^=
+					(uint8_t)(1u << rnd_below(r, 8));
 			wire->stats.corrupted++;
 		}
 		frame->due_us = out_us + c->delay_us + rnd_below(r, c->jitter_us + 1);

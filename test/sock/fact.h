@@ -14,8 +14,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <linux/tcp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -102,7 +102,8 @@ static inline int peer_dial(const char *command)
 	char line[128];
 	int n = snprintf(line, sizeof(line), "%s\n", command);
 
-	if (fd < 0 || connect(fd, (struct sockaddr *)&to, len) != 0 || send(fd, line, (size_t)n, 0) != n) {
+	if (fd < 0 || connect(fd, (struct sockaddr *)&to, len) != 0 ||
+			send(fd, line, (size_t)n, 0) != n) {
 		perror("cannot reach sock_peer");
 		exit(2);
 	}
@@ -113,7 +114,8 @@ static inline int peer_dial(const char *command)
 static inline int listen_any(int *port)
 {
 	struct sockaddr_storage at = {.ss_family = (sa_family_t)peer_family()};
-	socklen_t len = at.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+	socklen_t len = at.ss_family == AF_INET ? sizeof(struct sockaddr_in)
+						: sizeof(struct sockaddr_in6);
 	int fd = socket(at.ss_family, SOCK_STREAM, 0);
 
 	if (bind(fd, (struct sockaddr *)&at, len) != 0 || listen(fd, 16) != 0) {

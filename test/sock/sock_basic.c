@@ -144,7 +144,9 @@ static void refused(void)
 
 static void large(void)
 {
-	enum { BYTES = 3000000 };
+	enum {
+		BYTES = 3000000
+	};
 	char *buf = malloc(BYTES);
 	int fd = peer_dial("data 3000000");
 	ssize_t n = read_all(fd, buf, BYTES);

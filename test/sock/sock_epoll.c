@@ -60,7 +60,8 @@ static void levels(void)
 	fact_ret("del", ctl(EPOLL_CTL_DEL, fd, 0, 0));
 	fact_ret("del twice", ctl(EPOLL_CTL_DEL, fd, 0, 0));
 	fact_ret("mod of none", ctl(EPOLL_CTL_MOD, fd, EPOLLIN, 0));
-	fact_ret("add exclusive oneshot", ctl(EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLEXCLUSIVE | EPOLLONESHOT, 0));
+	fact_ret("add exclusive oneshot",
+			ctl(EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLEXCLUSIVE | EPOLLONESHOT, 0));
 	fact_ret("add exclusive", ctl(EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLEXCLUSIVE, 6));
 	fact_ret("mod exclusive", ctl(EPOLL_CTL_MOD, fd, EPOLLIN, 0));
 	fact_wait("exclusive", 1000);

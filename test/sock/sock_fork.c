@@ -45,7 +45,10 @@ static void child_serves(void)
 
 static void prefork(void)
 {
-	enum { WORKERS = 3, CONNECTIONS = 12 };
+	enum {
+		WORKERS = 3,
+		CONNECTIONS = 12
+	};
 	int pipes[2];
 	int port;
 	int fd = listen_any(&port);
@@ -72,7 +75,8 @@ static void prefork(void)
 		}
 	}
 	ask = peer_back(port, CONNECTIONS);
-	while (served < CONNECTIONS && poll_one(pipes[0], POLLIN, 5000) && read(pipes[0], &c, 1) == 1)
+	while (served < CONNECTIONS && poll_one(pipes[0], POLLIN, 5000) &&
+			read(pipes[0], &c, 1) == 1)
 		served++;
 	fact("prefork served", "%d", served);
 	for (int i = 0; i < WORKERS; i++) {
@@ -115,7 +119,7 @@ static void shared(void)
 
 static void execs(void)
 {
-	char *argv[] = {(char *)(uintptr_t)"true", NULL};
+	char *argv[] = {(char *)(uintptr_t) "true", NULL};
 	char buf[8];
 	int fd = peer_dial("echo");
 	pid_t pid;

@@ -44,7 +44,8 @@ static void sweep(const char *what, int fd)
 
 		if (ints[i].value >= 0) {
 			snprintf(name, sizeof(name), "%s set %s", what, ints[i].name);
-			fact_ret(name, setsockopt(fd, ints[i].level, ints[i].opt, &ints[i].value, sizeof(int)));
+			fact_ret(name, setsockopt(fd, ints[i].level, ints[i].opt, &ints[i].value,
+						       sizeof(int)));
 		}
 		snprintf(name, sizeof(name), "%s get %s", what, ints[i].name);
 		if (getsockopt(fd, ints[i].level, ints[i].opt, &value, &len) != 0)

@@ -52,7 +52,8 @@ static void dial(int fd, int port, int n)
 		char text[32];
 		int bytes = snprintf(text, sizeof(text), "hello %d\n", i);
 
-		if (connect(back, (struct sockaddr *)&to, len) != 0 || write(back, text, (size_t)bytes) != bytes)
+		if (connect(back, (struct sockaddr *)&to, len) != 0 ||
+				write(back, text, (size_t)bytes) != bytes)
 			return;
 		if (fork() == 0) {
 			drain(back);

@@ -34,11 +34,12 @@
 #endif
 
 /* The size of a shared type is part of the ABI. */
-#define ETA_ASSERT_SIZE(type, bytes) ETA_STATIC_ASSERT(sizeof(type) == (bytes), #type " changed size")
+#define ETA_ASSERT_SIZE(type, bytes) \
+	ETA_STATIC_ASSERT(sizeof(type) == (bytes), #type " changed size")
 /* @field starts cache line @line of @type. */
-#define ETA_ASSERT_LINE(type, field, line)                                                         \
+#define ETA_ASSERT_LINE(type, field, line) \
 	ETA_STATIC_ASSERT(offsetof(type, field) == (line)*ETA_CACHELINE, #type "." #field " moved")
-#define ETA_ASSERT_OFFSET(type, field, bytes)                                                      \
+#define ETA_ASSERT_OFFSET(type, field, bytes) \
 	ETA_STATIC_ASSERT(offsetof(type, field) == (bytes), #type "." #field " moved")
 
 #define ETA_MUST_CHECK __attribute__((warn_unused_result))

@@ -31,31 +31,31 @@ enum eta_seg_kind {
 enum eta_admin_op {
 	/* KA -> engine; each answered by ADMIN_DONE */
 	ETA_ADMIN_SESSION_ADD = 1, /* session */
-	ETA_ADMIN_SESSION_DEL,     /* session; orderly != 0: FIN, else RST. DONE when the engine refers to nothing of it any more */
-	ETA_ADMIN_SESSION_ORPHAN,  /* its process is gone, others hold some of its DTIs: rings, subscriptions, posted children and
+	ETA_ADMIN_SESSION_DEL, /* session; orderly != 0: FIN, else RST. DONE when the engine refers to nothing of it any more */
+	ETA_ADMIN_SESSION_ORPHAN, /* its process is gone, others hold some of its DTIs: rings, subscriptions, posted children and
 				    * unaccepted connections go; shared DTIs (dti SHARE) and segments stay until CLOSE of each */
-	ETA_ADMIN_SHARE,           /* dti: other processes hold it too */
-	ETA_ADMIN_SEG_ADD,         /* seg */
-	ETA_ADMIN_RING_ADD,        /* ring */
-	ETA_ADMIN_LISTEN,          /* dti */
-	ETA_ADMIN_BIND,            /* dti: authorise the local address for CONNECT */
-	ETA_ADMIN_CLOSE,           /* dti: its last holder is gone */
-	ETA_ADMIN_ADDR_SET,        /* addr */
-	ETA_ADMIN_ROUTE_SET,       /* route */
-	ETA_ADMIN_NEIGH_SET,       /* neigh */
-	ETA_ADMIN_LINK_SET,        /* link */
-	ETA_ADMIN_DUMP,            /* dump: fill rows of contexts */
-	ETA_ADMIN_STOP,            /* leave core_run() after flushing */
-	ETA_ADMIN_HIDDEN_SET,      /* hidden: KA's filter keeps this local port from the kernel, or does so no more. Told for every port that has, or
+	ETA_ADMIN_SHARE,      /* dti: other processes hold it too */
+	ETA_ADMIN_SEG_ADD,    /* seg */
+	ETA_ADMIN_RING_ADD,   /* ring */
+	ETA_ADMIN_LISTEN,     /* dti */
+	ETA_ADMIN_BIND,       /* dti: authorise the local address for CONNECT */
+	ETA_ADMIN_CLOSE,      /* dti: its last holder is gone */
+	ETA_ADMIN_ADDR_SET,   /* addr */
+	ETA_ADMIN_ROUTE_SET,  /* route */
+	ETA_ADMIN_NEIGH_SET,  /* neigh */
+	ETA_ADMIN_LINK_SET,   /* link */
+	ETA_ADMIN_DUMP,       /* dump: fill rows of contexts */
+	ETA_ADMIN_STOP,       /* leave core_run() after flushing */
+	ETA_ADMIN_HIDDEN_SET, /* hidden: KA's filter keeps this local port from the kernel, or does so no more. Told for every port that has, or
 				    * had, a listener, as long as the filter has an entry: longer than the listener lives */
 	/* engine -> KA */
-	ETA_ADMIN_DONE = 64,       /* cookie, status */
-	ETA_ADMIN_NEIGH_WANT,      /* neigh: resolve this next hop */
-	ETA_ADMIN_NEIGH_CONFIRM,   /* neigh: still in use and answering */
-	ETA_ADMIN_SEG_WANT,        /* session needs receive memory */
-	ETA_ADMIN_TUPLE_ADD,       /* tuple the engine owns outside its ranges (explicitly bound): drop it in the kernel */
+	ETA_ADMIN_DONE = 64,     /* cookie, status */
+	ETA_ADMIN_NEIGH_WANT,    /* neigh: resolve this next hop */
+	ETA_ADMIN_NEIGH_CONFIRM, /* neigh: still in use and answering */
+	ETA_ADMIN_SEG_WANT,      /* session needs receive memory */
+	ETA_ADMIN_TUPLE_ADD, /* tuple the engine owns outside its ranges (explicitly bound): drop it in the kernel */
 	ETA_ADMIN_TUPLE_DEL,
-	ETA_ADMIN_DTI_DEAD,        /* a hostile or broken DTI was killed: for the log */
+	ETA_ADMIN_DTI_DEAD, /* a hostile or broken DTI was killed: for the log */
 };
 
 struct eta_admin_msg {
@@ -102,8 +102,8 @@ struct eta_admin_msg {
 		} addr;
 		struct {
 			uint8_t dst[16];
-			uint8_t gw[16];    /* any = on link */
-			uint8_t src[16];   /* preferred source, any = choose by address selection */
+			uint8_t gw[16];  /* any = on link */
+			uint8_t src[16]; /* preferred source, any = choose by address selection */
 			uint8_t prefix_len; /* v4: 0..32, v6: 0..128 */
 			uint8_t is_v4, port, is_del;
 			uint8_t is_elsewhere; /* through an interface that no port serves: the kernel's */
@@ -121,7 +121,7 @@ struct eta_admin_msg {
 		} link;
 		struct {
 			struct eta_ctx_row *rows; /* [n], KA's memory */
-			uint32_t first, n;        /* context indices; answer: first = next index or UINT32_MAX at the end, n = rows filled */
+			uint32_t first, n; /* context indices; answer: first = next index or UINT32_MAX at the end, n = rows filled */
 		} dump;
 		struct {
 			uint8_t laddr[16], raddr[16];

@@ -141,18 +141,19 @@ ETA_ASSERT_SIZE(struct eta_chunk_meta, 16);
 /* ---- the DTI record ------------------------------------------------------------------------------------------------- */
 
 enum eta_dti_state {
-	ETA_DTI_FREE = 0,    /* engine needs nothing of it */
-	ETA_DTI_CHILD,       /* posted on a master, no connection yet */
-	ETA_DTI_CONNECTING,  /* SYN-SENT */
-	ETA_DTI_OPEN,        /* established; half-closed is told by the flags */
-	ETA_DTI_LISTENING,   /* master */
-	ETA_DTI_CLOSED,      /* no connection any more, status says why; AL has not rung CLOSE yet */
-	ETA_DTI_MOVED,       /* lives in another segment now: ask KA (CLAIM) */
+	ETA_DTI_FREE = 0,   /* engine needs nothing of it */
+	ETA_DTI_CHILD,      /* posted on a master, no connection yet */
+	ETA_DTI_CONNECTING, /* SYN-SENT */
+	ETA_DTI_OPEN,       /* established; half-closed is told by the flags */
+	ETA_DTI_LISTENING,  /* master */
+	ETA_DTI_CLOSED,     /* no connection any more, status says why; AL has not rung CLOSE yet */
+	ETA_DTI_MOVED,      /* lives in another segment now: ask KA (CLAIM) */
 };
 
 /* eta_dti_en.flags, eta_event.flags share these bits */
-#define ETA_EV_READ 0x01u      /* rcv_tail moved */
-#define ETA_EV_WRITE 0x02u     /* room in the send buffer that AL had asked for (ETA_DB_WANT_WRITE), or connected */
+#define ETA_EV_READ 0x01u /* rcv_tail moved */
+#define ETA_EV_WRITE \
+	0x02u /* room in the send buffer that AL had asked for (ETA_DB_WANT_WRITE), or connected */
 #define ETA_EV_ACCEPT 0x04u    /* master: arg names the child; see ACCEPT */
 #define ETA_EV_RD_CLOSED 0x08u /* level: the peer's FIN stands at rcv_tail */
 #define ETA_EV_CLOSED 0x10u    /* level: connection gone, status says why */
@@ -169,35 +170,35 @@ struct eta_dti_al {
 	uint16_t gen;      /* use count of this DTI, raised by AL at each open */
 	uint16_t pad0;
 	uint32_t snd_lock; /* AL's own, between processes that share the DTI: 0 free, else lock_id of the holder | waiters bit 31 */
-	uint32_t sq_tail;  /* descriptors posted on the send queue, cumulative (registered memory) */
-	uint32_t rq_tail;  /* descriptors posted on the receive queue, cumulative */
+	uint32_t sq_tail; /* descriptors posted on the send queue, cumulative (registered memory) */
+	uint32_t rq_tail; /* descriptors posted on the receive queue, cumulative */
 	uint32_t sq_chunk; /* chunk that holds the send queue, ETA_CHUNK_NONE = none */
 	uint32_t rq_chunk;
-	uint32_t shut_at;   /* stream offset of FIN, valid with ETA_WANT_SHUT_WR */
-	uint32_t rcv_lock;  /* as snd_lock */
-	uint32_t snd_urg;   /* stream offset after the urgent byte, valid with ETA_WANT_URG */
+	uint32_t shut_at;  /* stream offset of FIN, valid with ETA_WANT_SHUT_WR */
+	uint32_t rcv_lock; /* as snd_lock */
+	uint32_t snd_urg;  /* stream offset after the urgent byte, valid with ETA_WANT_URG */
 	uint32_t param_seq; /* raised with each change of line 1; the engine answers in eta_dti_en.param_seen */
 	uint32_t pad1[2];
 
 	/* line 1: parameters; written before the doorbell that refers to them (CONNECT, CHILD, LISTEN by KA, PARAM) */
-	uint8_t raddr[16];         /* CONNECT: remote address; IPv4 as ::ffff:a.b.c.d */
-	uint16_t rport_be;         /* CONNECT */
-	uint16_t opt;              /* ETA_OPT_* */
-	uint32_t rcvbuf_bytes;     /* 0 = automatic */
-	uint32_t sndbuf_bytes;     /* 0 = automatic; informs eta_dti_en.snd_limit */
-	uint32_t scope_id;         /* IPv6 link-local */
-	uint32_t user_timeout_ms;  /* 0 = default */
-	uint16_t keep_idle_s;      /* 0 = default */
-	uint16_t keep_intvl_s;     /* 0 = default */
-	uint8_t keep_probes;       /* 0 = default */
-	uint8_t cc;                /* congestion control, 0 = configured default */
-	uint8_t tos;               /* DSCP + ECN bits as IP_TOS / IPV6_TCLASS */
-	uint8_t ttl;               /* 0 = default */
-	uint16_t maxseg;           /* TCP_MAXSEG, 0 = from path */
-	uint16_t linger2_s;        /* FIN-WAIT-2 time, 0 = default */
-	uint32_t notsent_lowat;    /* 0 = none */
+	uint8_t raddr[16];        /* CONNECT: remote address; IPv4 as ::ffff:a.b.c.d */
+	uint16_t rport_be;        /* CONNECT */
+	uint16_t opt;             /* ETA_OPT_* */
+	uint32_t rcvbuf_bytes;    /* 0 = automatic */
+	uint32_t sndbuf_bytes;    /* 0 = automatic; informs eta_dti_en.snd_limit */
+	uint32_t scope_id;        /* IPv6 link-local */
+	uint32_t user_timeout_ms; /* 0 = default */
+	uint16_t keep_idle_s;     /* 0 = default */
+	uint16_t keep_intvl_s;    /* 0 = default */
+	uint8_t keep_probes;      /* 0 = default */
+	uint8_t cc;               /* congestion control, 0 = configured default */
+	uint8_t tos;              /* DSCP + ECN bits as IP_TOS / IPV6_TCLASS */
+	uint8_t ttl;              /* 0 = default */
+	uint16_t maxseg;          /* TCP_MAXSEG, 0 = from path */
+	uint16_t linger2_s;       /* FIN-WAIT-2 time, 0 = default */
+	uint32_t notsent_lowat;   /* 0 = none */
 	uint32_t pad2;
-	uint64_t cookie;           /* of the application (native interface) or AL; the engine ignores it */
+	uint64_t cookie; /* of the application (native interface) or AL; the engine ignores it */
 };
 ETA_ASSERT_SIZE(struct eta_dti_al, 2 * ETA_CACHELINE);
 ETA_ASSERT_LINE(struct eta_dti_al, raddr, 1);
@@ -213,8 +214,9 @@ ETA_ASSERT_LINE(struct eta_dti_al, raddr, 1);
 #define ETA_OPT_KEEPALIVE 0x0004u
 #define ETA_OPT_QUICKACK 0x0008u
 #define ETA_OPT_OOBINLINE 0x0010u
-#define ETA_OPT_LOCAL_BOUND 0x0020u /* KA has authorised a local address and port for this DTI (ctl.h BIND) */
-#define ETA_OPT_LINGER0 0x0040u     /* CLOSE means ABORT */
+#define ETA_OPT_LOCAL_BOUND \
+	0x0020u /* KA has authorised a local address and port for this DTI (ctl.h BIND) */
+#define ETA_OPT_LINGER0 0x0040u /* CLOSE means ABORT */
 
 /* [EN] half */
 struct eta_dti_en {
@@ -222,20 +224,20 @@ struct eta_dti_en {
 	uint32_t rcv_tail; /* bytes received in order, cumulative */
 	uint32_t snd_una;  /* bytes acknowledged and no longer referred to, cumulative */
 	uint32_t chunk;    /* receive chunk of the oldest byte AL has not told consumed */
-	uint32_t ring_at;  /* rcv_head at which AL owes a doorbell; before that, reading rings nothing */
-	uint16_t gen;      /* generation of the use that state speaks of */
-	uint8_t state;     /* enum eta_dti_state */
-	uint8_t status;    /* enum eta_status, why CLOSED */
-	uint32_t flags;    /* level bits: ETA_EV_RD_CLOSED, ETA_EV_CLOSED */
+	uint32_t ring_at; /* rcv_head at which AL owes a doorbell; before that, reading rings nothing */
+	uint16_t gen;     /* generation of the use that state speaks of */
+	uint8_t state;  /* enum eta_dti_state */
+	uint8_t status; /* enum eta_status, why CLOSED */
+	uint32_t flags; /* level bits: ETA_EV_RD_CLOSED, ETA_EV_CLOSED */
 	uint32_t snd_limit; /* bytes AL may keep unacknowledged, <= ETA_STREAM_BYTES_MAX; grows with cwnd */
-	uint32_t urg;       /* stream offset of the byte after urgent data, valid with ETA_EV_URGENT in flags */
-	uint32_t sq_head;   /* send-queue descriptors done */
+	uint32_t urg; /* stream offset of the byte after urgent data, valid with ETA_EV_URGENT in flags */
+	uint32_t sq_head; /* send-queue descriptors done */
 	uint32_t rq_head;
 	uint32_t soft_status; /* enum eta_status of a transient ICMP error, for SO_ERROR-less diagnosis */
-	uint32_t accept_n;    /* master: established connections bound to no child yet */
-	uint32_t param_seen;  /* param_seq that lines 1 and 2 reflect */
-	uint32_t snd_nxt;     /* stream offset sent so far; as fresh as the last event */
-	uint32_t ctx;         /* the engine's own: where it finds the DTI's context again; means nothing to AL */
+	uint32_t accept_n;   /* master: established connections bound to no child yet */
+	uint32_t param_seen; /* param_seq that lines 1 and 2 reflect */
+	uint32_t snd_nxt;    /* stream offset sent so far; as fresh as the last event */
+	uint32_t ctx; /* the engine's own: where it finds the DTI's context again; means nothing to AL */
 	uint32_t pad0;
 
 	/* line 1: set at open; the measured values are refreshed with state changes and on PARAM doorbells */
@@ -276,34 +278,36 @@ ETA_ASSERT_OFFSET(struct eta_dti_en, gen, 16);
 
 /* gen, state and status as the one word they share. */
 #define ETA_DTI_WORD(en) ((const uint32_t *)(const void *)&(en)->gen)
-#define ETA_DTI_WORD_MAKE(gen, state, status)                                                      \
+#define ETA_DTI_WORD_MAKE(gen, state, status) \
 	((uint32_t)(uint16_t)(gen) | (uint32_t)(state) << 16 | (uint32_t)(status) << 24)
 
 /* ---- doorbells ------------------------------------------------------------------------------------------------------ */
 
 enum eta_doorbell_op {
-	ETA_DB_DATA = 0,     /* counters only */
-	ETA_DB_CONNECT,      /* open actively; arg0 = event queue to subscribe, arg1 = mask */
-	ETA_DB_CHILD,        /* dti = master; arg0 = first child (own session), arg1 = count 1..256 */
-	ETA_DB_ACCEPTED,     /* the application holds the child; arg0 = event queue to subscribe, arg1 = mask */
-	ETA_DB_SHUT_WR,      /* arg0 = offset of FIN (= snd_tail) */
+	ETA_DB_DATA = 0, /* counters only */
+	ETA_DB_CONNECT,  /* open actively; arg0 = event queue to subscribe, arg1 = mask */
+	ETA_DB_CHILD,    /* dti = master; arg0 = first child (own session), arg1 = count 1..256 */
+	ETA_DB_ACCEPTED, /* the application holds the child; arg0 = event queue to subscribe, arg1 = mask */
+	ETA_DB_SHUT_WR, /* arg0 = offset of FIN (= snd_tail) */
 	ETA_DB_CLOSE,
 	ETA_DB_ABORT,
-	ETA_DB_PARAM,        /* re-read line 1 of the AL half; refresh line 1 of the EN half */
-	ETA_DB_SUBSCRIBE,    /* arg0 = event queue, arg1 = mask | ETA_SUB_EXCLUSIVE: add or change */
-	ETA_DB_UNSUBSCRIBE,  /* arg0 = event queue */
-	ETA_DB_DETACH,       /* this session holds the DTI no longer (it is shared) */
-	ETA_DB_TAKE,         /* dti = master: bind up to arg0 waiting connections to my children; answered by ACCEPT events */
+	ETA_DB_PARAM,       /* re-read line 1 of the AL half; refresh line 1 of the EN half */
+	ETA_DB_SUBSCRIBE,   /* arg0 = event queue, arg1 = mask | ETA_SUB_EXCLUSIVE: add or change */
+	ETA_DB_UNSUBSCRIBE, /* arg0 = event queue */
+	ETA_DB_DETACH,      /* this session holds the DTI no longer (it is shared) */
+	ETA_DB_TAKE, /* dti = master: bind up to arg0 waiting connections to my children; answered by ACCEPT events */
 	ETA_DB_OP_N
 };
 
 #define ETA_DB_OP_MASK 0x3fu
-#define ETA_DB_MORE 0x40u       /* with DATA: more follows (MSG_MORE): hold a short segment back */
-#define ETA_DB_WANT_WRITE 0x80u /* with any op: tell me (ETA_EV_WRITE) when a quarter of the send buffer is free, or all sent */
+#define ETA_DB_MORE 0x40u /* with DATA: more follows (MSG_MORE): hold a short segment back */
+#define ETA_DB_WANT_WRITE \
+	0x80u /* with any op: tell me (ETA_EV_WRITE) when a quarter of the send buffer is free, or all sent */
 
 /* arg1 of CONNECT, ACCEPTED, SUBSCRIBE: ETA_EV_* bits wanted, and: */
-#define ETA_SUB_EXCLUSIVE 0x10000u /* one of the exclusive subscribers is told, armed ones first (EPOLLEXCLUSIVE) */
-#define ETA_SUBS_MAX 1024u         /* subscribers of one DTI */
+#define ETA_SUB_EXCLUSIVE \
+	0x10000u /* one of the exclusive subscribers is told, armed ones first (EPOLLEXCLUSIVE) */
+#define ETA_SUBS_MAX 1024u /* subscribers of one DTI */
 
 /*
  * One doorbell. CHILD posts children [arg0, arg0 + arg1) of the ringing session; the engine reads the gen of each from its AL half
@@ -346,7 +350,7 @@ struct eta_event {
 	uint8_t state;  /* enum eta_dti_state */
 	uint8_t status; /* enum eta_status */
 	uint16_t arg_gen;
-	uint32_t arg;       /* ACCEPT: the child's number (own session) and arg_gen its generation */
+	uint32_t arg; /* ACCEPT: the child's number (own session) and arg_gen its generation */
 	uint32_t snd_limit; /* as in eta_dti_en */
 };
 ETA_ASSERT_SIZE(struct eta_event, sizeof(struct eta_ring_slot));
@@ -357,15 +361,15 @@ ETA_ASSERT_OFFSET(struct eta_event, phase, 7);
 /* One per engine core, read-only in AL. */
 struct eta_core_page {
 	/* [EN] line 0 */
-	uint32_t asleep;        /* not 0 = kick after a doorbell; another number in each sleep */
+	uint32_t asleep; /* not 0 = kick after a doorbell; another number in each sleep */
 	uint32_t pad0[15];
 	/* [EN] line 1: apart, because line 0 is read after every doorbell */
 	uint64_t heartbeat_tsc; /* TSC of a recent loop or wake-up, at most 1 ms old while awake; stale alone is no death: ask KA */
 	uint64_t loops;
 	uint32_t pad1[12];
 	/* [KA] line 2 */
-	uint32_t abi;     /* ETA_ABI_VERSION of etad */
-	uint32_t epoch;   /* raised at each etad start */
+	uint32_t abi;   /* ETA_ABI_VERSION of etad */
+	uint32_t epoch; /* raised at each etad start */
 	uint64_t tsc_hz;
 	uint32_t runnable; /* attached threads KA believes runnable on this machine; a hint for spinning */
 	uint32_t pad2[11];

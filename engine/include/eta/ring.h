@@ -37,7 +37,7 @@ ETA_ASSERT_SIZE(struct eta_ring_slot, 32);
 
 /* The consumer's line of a ring. */
 struct eta_ring_credit {
-	uint32_t head;  /* Entries taken so far, modulo 2^32. Published at least once per quarter lap. */
+	uint32_t head; /* Entries taken so far, modulo 2^32. Published at least once per quarter lap. */
 	uint32_t armed; /* Events only: 0 = awake, else the number of this arming, never the same twice running (dti.h, SLEEPING). */
 	uint32_t pad[14];
 };
@@ -117,7 +117,7 @@ static inline int eta_ring_ready(const struct eta_ring_consumer *c)
 	const struct eta_ring_slot *slot = &c->slots[c->head & (c->n - 1)];
 
 	return (eta_load_acquire_u64(&slot->w[0]) & ETA_RING_PHASE_MASK) ==
-			eta_ring_phase(c->head, c->n);
+	       eta_ring_phase(c->head, c->n);
 }
 
 /* Make everything taken so far available to the producer again. */

@@ -26,19 +26,19 @@
 #define ETA_CTL_UNREAD_MAX 64u
 
 enum eta_ctl_type {
-	ETA_CTL_ATTACH = 1,   /* become a session */
-	ETA_CTL_SEG_MAP,      /* descriptor and geometry of a segment this session may see */
-	ETA_CTL_SEG_GROW,     /* another segment */
-	ETA_CTL_RING_ADD,     /* another doorbell ring + event queue */
-	ETA_CTL_LISTEN,       /* make a DTI the master of what the shadow is bound to; fd: the listening shadow */
-	ETA_CTL_BIND,         /* authorise a DTI to connect from what the shadow is bound to; fd: the shadow */
-	ETA_CTL_FORK,         /* reply fd: a connected socket on which a forked child will ATTACH */
-	ETA_CTL_SHARE,        /* these DTIs are about to be held by other processes: watch their shadows' cookies */
-	ETA_CTL_CLAIM,        /* fd: a shadow received by exec or SCM_RIGHTS; which DTI is it? */
-	ETA_CTL_PING,         /* is etad alive; is the holder of a lock alive */
-	ETA_CTL_ADMIN,        /* etactl: a command in text; reply is a stream of text records, last one empty */
-	ETA_CTL_NOTIFY_SEG,   /* KA: segment added, map it when you meet it */
-	ETA_CTL_NOTIFY_END,   /* KA: etad is stopping, body says how connections are treated */
+	ETA_CTL_ATTACH = 1, /* become a session */
+	ETA_CTL_SEG_MAP,    /* descriptor and geometry of a segment this session may see */
+	ETA_CTL_SEG_GROW,   /* another segment */
+	ETA_CTL_RING_ADD,   /* another doorbell ring + event queue */
+	ETA_CTL_LISTEN, /* make a DTI the master of what the shadow is bound to; fd: the listening shadow */
+	ETA_CTL_BIND, /* authorise a DTI to connect from what the shadow is bound to; fd: the shadow */
+	ETA_CTL_FORK, /* reply fd: a connected socket on which a forked child will ATTACH */
+	ETA_CTL_SHARE, /* these DTIs are about to be held by other processes: watch their shadows' cookies */
+	ETA_CTL_CLAIM, /* fd: a shadow received by exec or SCM_RIGHTS; which DTI is it? */
+	ETA_CTL_PING,  /* is etad alive; is the holder of a lock alive */
+	ETA_CTL_ADMIN, /* etactl: a command in text; reply is a stream of text records, last one empty */
+	ETA_CTL_NOTIFY_SEG, /* KA: segment added, map it when you meet it */
+	ETA_CTL_NOTIFY_END, /* KA: etad is stopping, body says how connections are treated */
 };
 
 struct eta_ctl_hdr {
@@ -50,17 +50,17 @@ ETA_ASSERT_SIZE(struct eta_ctl_hdr, 8);
 
 /* Where things lie in one segment; offsets in bytes from its start, areas do not overlap. n = 0: area absent. */
 struct eta_seg_geom {
-	uint8_t seg;   /* number in the session */
-	uint8_t kind;  /* enum eta_seg_kind */
-	uint8_t core;  /* engine core it belongs to */
-	uint8_t huge;  /* 1 = on 2 MiB pages: map with that alignment */
+	uint8_t seg;  /* number in the session */
+	uint8_t kind; /* enum eta_seg_kind */
+	uint8_t core; /* engine core it belongs to */
+	uint8_t huge; /* 1 = on 2 MiB pages: map with that alignment */
 	uint32_t pad;
 	uint64_t bytes;
 	uint32_t dti_off;   /* DTI record halves */
 	uint32_t dti_first; /* DTI index of the first */
 	uint32_t dti_n;
-	uint32_t meta_off;  /* eta_chunk_meta[chunk_pages] */
-	uint32_t map_off;   /* AL only: AL's allocation bitmap, one bit a page, set = used; the engine ignores it */
+	uint32_t meta_off; /* eta_chunk_meta[chunk_pages] */
+	uint32_t map_off; /* AL only: AL's allocation bitmap, one bit a page, set = used; the engine ignores it */
 	uint32_t chunk_off; /* first chunk page, page aligned */
 	uint32_t chunk_pages;
 	uint32_t pad2;
@@ -71,11 +71,11 @@ ETA_ASSERT_SIZE(struct eta_seg_geom, 48);
 struct eta_ring_geom {
 	uint16_t ring; /* number in the session = event queue number in SUBSCRIBE */
 	uint8_t core;
-	uint8_t seg_al;          /* segment of doorbell slots and of the event queue's credit line */
-	uint8_t seg_en;          /* segment of event slots and of the doorbell's credit line */
+	uint8_t seg_al; /* segment of doorbell slots and of the event queue's credit line */
+	uint8_t seg_en; /* segment of event slots and of the doorbell's credit line */
 	uint8_t pad[3];
-	uint32_t doorbell_n;     /* entries, power of two */
-	uint32_t doorbell_off;   /* in seg_al */
+	uint32_t doorbell_n;          /* entries, power of two */
+	uint32_t doorbell_off;        /* in seg_al */
 	uint32_t doorbell_credit_off; /* in seg_en: eta_doorbell_credit */
 	uint32_t event_n;
 	uint32_t event_off;        /* in seg_en */
@@ -120,7 +120,8 @@ struct eta_ctl_seg {
 	uint8_t pad;
 };
 #define ETA_GROW_SEND 1 /* chunk pages for sending: one AL segment; reply fd: it */
-#define ETA_GROW_DTIS 2 /* DTI records: one pair; reply: the AL one; SEG_MAP brings its twin seg + 1 */
+#define ETA_GROW_DTIS \
+	2 /* DTI records: one pair; reply: the AL one; SEG_MAP brings its twin seg + 1 */
 
 struct eta_ctl_seg_reply {
 	struct eta_ctl_hdr hdr;

@@ -149,7 +149,8 @@ struct al_conn *al_conn_open(void)
 	return conn;
 }
 
-int al_conn_connect(struct al_conn *conn, const struct sockaddr *remote, socklen_t len, int bound_fd)
+int al_conn_connect(
+		struct al_conn *conn, const struct sockaddr *remote, socklen_t len, int bound_fd)
 {
 	const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)remote;
 
@@ -258,7 +259,9 @@ ssize_t al_conn_recv(struct al_conn *conn, const struct iovec *iov, int iov_n, b
 	err = al_conn_take_error(conn);
 	if (err)
 		return -err;
-	return conn->eof || conn->shut_rd || fake.dead || conn->en.state == ETA_DTI_CLOSED ? 0 : -EAGAIN;
+	return conn->eof || conn->shut_rd || fake.dead || conn->en.state == ETA_DTI_CLOSED
+			       ? 0
+			       : -EAGAIN;
 }
 
 ssize_t al_conn_send(struct al_conn *conn, const struct iovec *iov, int iov_n, bool more)
@@ -358,8 +361,8 @@ static void addr_fill(struct sockaddr_storage *to, const uint8_t *addr, uint16_t
 		memcpy(&in6->sin6_addr, addr, 16);
 }
 
-void al_conn_addrs(struct al_conn *conn, struct sockaddr_storage *local, struct sockaddr_storage *remote,
-		int family)
+void al_conn_addrs(struct al_conn *conn, struct sockaddr_storage *local,
+		struct sockaddr_storage *remote, int family)
 {
 	addr_fill(local, conn->en.laddr, conn->en.lport_be, family);
 	addr_fill(remote, conn->en.raddr, conn->en.rport_be, family);

@@ -20,7 +20,7 @@ struct fake {
 	int attach_result;  /* of al_attach() */
 	int connect_result; /* of al_conn_connect() */
 	int listen_result;
-	bool dead;          /* the engine is gone */
+	bool dead; /* the engine is gone */
 	uint32_t opened_n, closed_n, aborted_n, shared_n;
 	struct al_conn *last; /* last opened */
 	int own_fd;           /* a descriptor of the core's own, -1 none */

@@ -16,8 +16,9 @@
 #include "al/sock/sock.h"
 #include "test/unit/al/fake_core.h"
 
-static const struct sockaddr_in help_peer = {
-		.sin_family = AF_INET, .sin_port = 0x5000 /* 80 */, .sin_addr.s_addr = 0x0200000a /* 10.0.0.2 */};
+static const struct sockaddr_in help_peer = {.sin_family = AF_INET,
+		.sin_port = 0x5000 /* 80 */,
+		.sin_addr.s_addr = 0x0200000a /* 10.0.0.2 */};
 
 static inline struct al_sock *help_sock(int fd)
 {

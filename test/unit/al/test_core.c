@@ -48,7 +48,8 @@ static void listen_up(void)
 	ck_assert_int_eq(al_conn_listen(master, fd, 16, false), 0);
 	close(fd);
 	fake_turn(f);
-	ck_assert_int_eq(f->children_n, 0); /* who only listens takes no connections: a forked child will */
+	ck_assert_int_eq(f->children_n,
+			0); /* who only listens takes no connections: a forked child will */
 	al_conn_watch(master, AL_EV_ALL, false);
 	fake_turn(f);
 }
@@ -203,12 +204,13 @@ START_TEST(al_ring_push__one_kick_per_sleep_loses_no_doorbell)
 		for (uint32_t i = 0; i < burst && n < KICK_ROUNDS; i++, n++, at++)
 			al_ring_push(ring, w);
 		while (pthread_tryjoin_np(engine, &is_lost) != 0)
-			if (__atomic_load_n(&f->db[0].credit->head, __ATOMIC_ACQUIRE) == at && n < KICK_ROUNDS)
+			if (__atomic_load_n(&f->db[0].credit->head, __ATOMIC_ACQUIRE) == at &&
+					n < KICK_ROUNDS)
 				goto next;
 		ck_assert_ptr_null(is_lost);
 		ck_assert_uint_eq(n, KICK_ROUNDS);
 		return;
-next:
+	next:
 		for (uint32_t i = r >> 8 & 0x3ff; i; i--)
 			eta_pause();
 	}

@@ -23,14 +23,16 @@ static void setup(void)
 
 static int add(int fd, uint32_t events)
 {
-	struct epoll_event ev = {.events = events, .data.u64 = 0xabc0000000000000ull + (uint32_t)fd};
+	struct epoll_event ev = {
+			.events = events, .data.u64 = 0xabc0000000000000ull + (uint32_t)fd};
 
 	return al_sys_epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev);
 }
 
 static int mod(int fd, uint32_t events)
 {
-	struct epoll_event ev = {.events = events, .data.u64 = 0xabc0000000000000ull + (uint32_t)fd};
+	struct epoll_event ev = {
+			.events = events, .data.u64 = 0xabc0000000000000ull + (uint32_t)fd};
 
 	return al_sys_epoll_ctl(epfd, EPOLL_CTL_MOD, fd, &ev);
 }
@@ -263,7 +265,8 @@ START_TEST(epoll_wait__undecided_socket_then_connect)
 
 	ck_assert_int_eq(add(fd, EPOLLOUT), 0);
 	ck_assert_int_eq(wait_now(), 1);
-	ck_assert_uint_eq(events_of(1, fd), EPOLLOUT | EPOLLHUP); /* as the kernel says of a fresh socket */
+	ck_assert_uint_eq(events_of(1, fd),
+			EPOLLOUT | EPOLLHUP); /* as the kernel says of a fresh socket */
 	ck_assert_int_eq(al_sys_connect(fd, (const struct sockaddr *)&help_peer, sizeof(help_peer)),
 			-EINPROGRESS);
 	ck_assert_int_eq(wait_now(), 0);

@@ -302,7 +302,8 @@ static void *waitall_thread(void *arg)
 {
 	static char buf[8];
 
-	return (void *)(intptr_t)al_sys_recvfrom((int)(intptr_t)arg, buf, 6, MSG_WAITALL, NULL, NULL);
+	return (void *)(intptr_t)al_sys_recvfrom(
+			(int)(intptr_t)arg, buf, 6, MSG_WAITALL, NULL, NULL);
 }
 
 START_TEST(recv__waitall_waits_for_all)
@@ -485,7 +486,8 @@ START_TEST(setsockopt__known_ones_reach_the_conn)
 	ck_assert_int_eq(al_sys_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof(value)), 0);
 	ck_assert_int_eq(al_sys_setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &value, sizeof(value)), 0);
 	value = 77;
-	ck_assert_int_eq(al_sys_setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &value, sizeof(value)), 0);
+	ck_assert_int_eq(
+			al_sys_setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &value, sizeof(value)), 0);
 	ck_assert_uint_eq(param->opt, ETA_OPT_NODELAY | ETA_OPT_KEEPALIVE);
 	ck_assert_uint_eq(param->keep_idle_s, 77);
 	ck_assert_int_eq(al_sys_setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &value, 1), -EINVAL);
@@ -513,8 +515,10 @@ START_TEST(setsockopt__what_eta_cannot_is_never_pretended)
 	int fresh = al_sys_socket(AF_INET, SOCK_STREAM, 0);
 	int value = 1;
 
-	ck_assert_int_eq(al_sys_setsockopt(fd, SOL_SOCKET, SO_ZEROCOPY, &value, sizeof(value)), -EOPNOTSUPP);
-	ck_assert_int_eq(al_sys_setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "nonsense", 8), -ENOENT);
+	ck_assert_int_eq(al_sys_setsockopt(fd, SOL_SOCKET, SO_ZEROCOPY, &value, sizeof(value)),
+			-EOPNOTSUPP);
+	ck_assert_int_eq(
+			al_sys_setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "nonsense", 8), -ENOENT);
 	ck_assert_int_eq(al_sys_setsockopt(fresh, IPPROTO_IP, IP_MINTTL, &value, sizeof(value)), 0);
 	ck_assert(!al_sock_is_eta(help_sock(fresh)));
 	ck_assert_int_eq(help_sock(fresh)->state, AL_SOCK_KERNEL);
@@ -609,7 +613,8 @@ START_TEST(select__counts_bits_and_keeps_time)
 	FD_SET(9, &rd);
 	FD_SET(fd, &rd);
 	close(9);
-	ck_assert_int_eq(al_sys_pselect(fd < 9 ? 10 : fd + 1, &rd, NULL, NULL, 0, NULL, NULL), -EBADF);
+	ck_assert_int_eq(al_sys_pselect(fd < 9 ? 10 : fd + 1, &rd, NULL, NULL, 0, NULL, NULL),
+			-EBADF);
 }
 END_TEST
 
@@ -720,7 +725,8 @@ START_TEST(fork__child_closing_the_listener_leaves_the_parents)
 	pid_t pid = fork();
 
 	if (pid == 0)
-		_exit(al_sys_close(fd) == 0 && al_fdtab_peek(&al_sockets.fdtab, fd) == NULL ? 0 : 1);
+		_exit(al_sys_close(fd) == 0 && al_fdtab_peek(&al_sockets.fdtab, fd) == NULL ? 0
+											    : 1);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_int_eq(status, 0);
 	fake_incoming(master);
@@ -758,8 +764,9 @@ START_TEST(fork__behind_our_back_makes_the_childs_sockets_the_kernels)
 	if (pid == 0) {
 		char c;
 
-		kern_call3(SYS_exit_group, al_sys_recvfrom(fd, &c, 1, 0, NULL, NULL) == -ENOTCONN ? 0 : 1,
-				0, 0);
+		kern_call3(SYS_exit_group,
+				al_sys_recvfrom(fd, &c, 1, 0, NULL, NULL) == -ENOTCONN ? 0 : 1, 0,
+				0);
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_int_eq(status, 0);

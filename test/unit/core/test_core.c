@@ -54,7 +54,8 @@ END_TEST
 START_TEST(core_poll_once__turns_hundreds_of_frames_in_one_turn_without_loss)
 {
 	struct pair_conf conf = {.engine = {.contexts_max = 2048}};
-	struct model_conf many = {.dtis_n = 1024, .rcv_pages = 2048, .doorbell_n = 2048, .event_n = 2048};
+	struct model_conf many = {
+			.dtis_n = 1024, .rcv_pages = 2048, .doorbell_n = 2048, .event_n = 2048};
 	struct model_conn *master, *a[400];
 	char got[8];
 	int n = 0;
@@ -349,7 +350,8 @@ START_TEST(core_run__sleeps_and_wakes_for_commands_and_stops)
 	ck_assert_int_eq(pthread_create(&thread, NULL, run, t.pair->core[0]), 0);
 	number = wait_asleep(t.pair->page[0], 0);
 	ck_assert_uint_ne(number, 0);
-	ck_assert_uint_ne(wait_asleep(t.pair->page[0], number), 0); /* each has a number of its own */
+	ck_assert_uint_ne(
+			wait_asleep(t.pair->page[0], number), 0); /* each has a number of its own */
 	cookie = model_ka_command(t.pair->ka[0], &m);
 	ck_assert_int_eq(write(core_kick_fd(t.pair->core[0]), &one, sizeof(one)), sizeof(one));
 	end = ms() + 5000;

@@ -25,8 +25,8 @@ static inline void turn(struct two *t)
 	pair_pass(t->pair, 60000); /* the delayed ACK is through, too */
 }
 
-static inline void two_begin(struct two *t, const struct pair_conf *pc, const struct model_conf *client,
-		const struct model_conf *server, uint32_t children)
+static inline void two_begin(struct two *t, const struct pair_conf *pc,
+		const struct model_conf *client, const struct model_conf *server, uint32_t children)
 {
 	memset(t, 0, sizeof(*t));
 	t->pair = pair_create(pc);

@@ -197,7 +197,9 @@ START_TEST(accept_unlisten__resets_what_nobody_accepted_and_frees_children)
 	turn(&t);
 	ck_assert(model_is_free(t.master));
 	ck_assert_int_eq(model_status(t.a), ETA_STATUS_RESET);
-	ck_assert_int_eq(dti_listener(&t.pair->core[1]->dti, &t.pair->core[0]->dti.ctx[1].tuple.raddr, htons(PORT)), 0);
+	ck_assert_int_eq(dti_listener(&t.pair->core[1]->dti,
+					 &t.pair->core[0]->dti.ctx[1].tuple.raddr, htons(PORT)),
+			0);
 	t.a = model_connect(t.client, "10.0.0.2", PORT);
 	turn(&t);
 	ck_assert_int_eq(model_status(t.a), ETA_STATUS_REFUSED);
@@ -255,9 +257,11 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, tcp_up_accept__no_child_waits_for_one);
 	tcase_add_test(tc, tcp_up_accept__contended_waits_for_whoever_takes);
-	tcase_add_test(tc, tcp_up_accept__more_early_bytes_than_the_stage_holds_arrive_all_the_same);
+	tcase_add_test(tc,
+			tcp_up_accept__more_early_bytes_than_the_stage_holds_arrive_all_the_same);
 	tcase_add_test(tc, tcp_up_accept__an_armed_worker_comes_first);
-	tcase_add_test(tc, accept_rebind__a_dead_worker_s_connection_goes_to_another_with_its_bytes);
+	tcase_add_test(tc,
+			accept_rebind__a_dead_worker_s_connection_goes_to_another_with_its_bytes);
 	tcase_add_test(tc, accept_rebind__without_another_child_it_waits);
 	tcase_add_test(tc, accept_done__an_accepted_connection_dies_with_its_worker);
 	tcase_add_test(tc, accept_withdraw__unsubscribing_gives_unaccepted_connections_away);

@@ -67,7 +67,8 @@ START_TEST(doorbell_drain__more_holds_the_bytes_back)
 	two_open(&t);
 	db = db_of(t.a, ETA_DB_DATA | ETA_DB_MORE);
 	db.snd_tail += 3;
-	ck_assert(model_ring(t.client, &db)); /* taken before the plain one, which brings nothing new */
+	ck_assert(model_ring(
+			t.client, &db)); /* taken before the plain one, which brings nothing new */
 	ck_assert_uint_eq(model_send(t.a, "abc", 3), 3);
 	turn(&t);
 	ck_assert_uint_eq(model_recv(t.b, got, sizeof(got)), 0);
@@ -237,7 +238,8 @@ START_TEST(doorbell_connect__where_no_port_leads_is_left_to_the_kernel)
 
 	two_open(&t);
 	c = model_connect(t.client, "192.0.2.1", 80);
-	own = model_connect(t.client, "10.0.0.1", 80); /* our own address, and no listener of ours */
+	own = model_connect(
+			t.client, "10.0.0.1", 80); /* our own address, and no listener of ours */
 	turn(&t);
 	ck_assert_int_eq(model_status(c), ETA_STATUS_NOT_CARRIED);
 	ck_assert_int_eq(model_status(own), ETA_STATUS_NOT_CARRIED);

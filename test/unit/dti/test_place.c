@@ -47,7 +47,9 @@ START_TEST(tcp_up_place__another_segment_is_asked_for_and_used)
 	two_connect(&t);
 	transfer(600000, 20);
 	ck_assert_uint_ge(model_ka_notices(t.pair->ka[1], ETA_ADMIN_SEG_WANT), 1);
-	ck_assert_uint_gt(session_find(&t.pair->core[1]->dti, model_number(t.server))->rcv_pages_all, 16);
+	ck_assert_uint_gt(
+			session_find(&t.pair->core[1]->dti, model_number(t.server))->rcv_pages_all,
+			16);
 	two_end(&t);
 }
 END_TEST
@@ -84,7 +86,9 @@ START_TEST(tcp_up_place__the_quota_holds)
 	for (int k = 0; k < 50; k++) {
 		(void)model_send(t.a, buf, sizeof(buf));
 		turn(&t);
-		ck_assert_uint_le(session_find(&t.pair->core[1]->dti, model_number(t.server))->rcv_pages, 16);
+		ck_assert_uint_le(session_find(&t.pair->core[1]->dti, model_number(t.server))
+						  ->rcv_pages,
+				16);
 	}
 	two_end(&t);
 }
@@ -96,7 +100,8 @@ START_TEST(place_consumed__frees_what_was_read)
 	transfer(500000, 0);
 	/* told by a doorbell at the latest when the window asks for it; the rest by the sweep */
 	pair_pass(t.pair, 5000000);
-	ck_assert_uint_eq(session_find(&t.pair->core[1]->dti, model_number(t.server))->rcv_pages, 0);
+	ck_assert_uint_eq(
+			session_find(&t.pair->core[1]->dti, model_number(t.server))->rcv_pages, 0);
 	ck_assert_uint_eq(pair_stat(t.pair, 1, "chunk_alloc"), pair_stat(t.pair, 1, "chunk_free"));
 	two_end(&t);
 }
@@ -106,10 +111,12 @@ START_TEST(place_sweep__an_idle_connection_keeps_no_page)
 {
 	two_open(&t);
 	check_delivers(&t, "one");
-	ck_assert_uint_eq(session_find(&t.pair->core[1]->dti, model_number(t.server))->rcv_pages, 1);
+	ck_assert_uint_eq(
+			session_find(&t.pair->core[1]->dti, model_number(t.server))->rcv_pages, 1);
 	pair_pass(t.pair, 5000000);
 	ck_assert_uint_eq(pair_stat(t.pair, 1, "chunk_idle"), 1);
-	ck_assert_uint_eq(session_find(&t.pair->core[1]->dti, model_number(t.server))->rcv_pages, 0);
+	ck_assert_uint_eq(
+			session_find(&t.pair->core[1]->dti, model_number(t.server))->rcv_pages, 0);
 	check_delivers(&t, "two");
 	two_end(&t);
 }

@@ -76,7 +76,9 @@ int fake_engine_wait(uint16_t op, uint32_t n, uint32_t ms)
 			return 1;
 		(void)poll(NULL, 0, 1);
 		clock_gettime(CLOCK_MONOTONIC, &now);
-	} while (now.tv_sec < until.tv_sec || (now.tv_sec == until.tv_sec && now.tv_nsec < until.tv_nsec) || until.tv_nsec >= 1000000000);
+	} while (now.tv_sec < until.tv_sec ||
+			(now.tv_sec == until.tv_sec && now.tv_nsec < until.tv_nsec) ||
+			until.tv_nsec >= 1000000000);
 	return fake_engine_count(op) >= n;
 }
 
@@ -166,7 +168,8 @@ void core_run(struct core *core)
 	}
 }
 
-struct engine *engine_create(const struct engine_conf *conf, struct eta_core_page *const *core_page, char *err, size_t err_len)
+struct engine *engine_create(const struct engine_conf *conf, struct eta_core_page *const *core_page,
+		char *err, size_t err_len)
 {
 	struct engine *engine = calloc(1, sizeof(*engine));
 
@@ -180,9 +183,11 @@ struct engine *engine_create(const struct engine_conf *conf, struct eta_core_pag
 		char name[32];
 
 		(void)snprintf(name, sizeof(name), "fake_cmd%u", i);
-		core->commands = rte_ring_create_elem(name, sizeof(struct eta_admin_msg), ETA_ADMIN_RING, SOCKET_ID_ANY, 0);
+		core->commands = rte_ring_create_elem(name, sizeof(struct eta_admin_msg),
+				ETA_ADMIN_RING, SOCKET_ID_ANY, 0);
 		(void)snprintf(name, sizeof(name), "fake_ans%u", i);
-		core->answers = rte_ring_create_elem(name, sizeof(struct eta_admin_msg), ETA_ADMIN_RING, SOCKET_ID_ANY, 0);
+		core->answers = rte_ring_create_elem(name, sizeof(struct eta_admin_msg),
+				ETA_ADMIN_RING, SOCKET_ID_ANY, 0);
 		(void)snprintf(name, sizeof(name), "fake_up%u", i);
 		core->punted = rte_ring_create(name, 256, SOCKET_ID_ANY, 0);
 		(void)snprintf(name, sizeof(name), "fake_down%u", i);

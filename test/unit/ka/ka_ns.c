@@ -38,8 +38,10 @@ void ka_ns_run(const char *format, ...)
 void ka_eal(void)
 {
 	char prefix[40];
-	char *argv[] = {(char[]){"test"}, (char[]){"--no-pci"}, (char[]){"--no-huge"}, (char[]){"-m"}, (char[]){"256"},
-			(char[]){"--no-telemetry"}, (char[]){"--no-shconf"}, (char[]){"--log-level=error"}, (char[]){"-l"}, (char[]){"0"}, prefix};
+	char *argv[] = {(char[]){"test"}, (char[]){"--no-pci"}, (char[]){"--no-huge"},
+			(char[]){"-m"}, (char[]){"256"}, (char[]){"--no-telemetry"},
+			(char[]){"--no-shconf"}, (char[]){"--log-level=error"}, (char[]){"-l"},
+			(char[]){"0"}, prefix};
 
 	(void)snprintf(prefix, sizeof(prefix), "--file-prefix=t%d", getpid());
 	if (rte_eal_init((int)(sizeof(argv) / sizeof(argv[0])), argv) < 0)

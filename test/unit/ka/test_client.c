@@ -72,7 +72,10 @@ static ssize_t hear(int fd, void *msg, size_t len, int *fds, size_t *n)
 {
 	char control[CMSG_SPACE(sizeof(int) * 8)] __attribute__((aligned(8)));
 	struct iovec iov = {.iov_base = msg, .iov_len = len};
-	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	struct msghdr mh = {.msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = control,
+			.msg_controllen = sizeof(control)};
 	ssize_t got = recvmsg(fd, &mh, MSG_CMSG_CLOEXEC);
 	struct cmsghdr *c = got > 0 ? CMSG_FIRSTHDR(&mh) : NULL;
 
@@ -106,8 +109,9 @@ static bool answers_ping(void)
 {
 	struct eta_ctl_hdr hdr = {.type = ETA_CTL_PING, .seq = 7}, reply;
 	int fd = dial();
-	bool ok = say(fd, &hdr, sizeof(hdr), NULL, 0) == sizeof(hdr) && hear(fd, &reply, sizeof(reply), NULL, NULL) == sizeof(reply) &&
-			reply.seq == 7 && reply.status == ETA_STATUS_OK;
+	bool ok = say(fd, &hdr, sizeof(hdr), NULL, 0) == sizeof(hdr) &&
+		  hear(fd, &reply, sizeof(reply), NULL, NULL) == sizeof(reply) && reply.seq == 7 &&
+		  reply.status == ETA_STATUS_OK;
 
 	close(fd);
 	return ok;
@@ -122,10 +126,13 @@ struct attached {
 
 static int attach_on(struct attached *a, int fd)
 {
-	struct eta_ctl_attach msg = {.hdr = {.type = ETA_CTL_ATTACH, .seq = 1}, .abi = ETA_ABI_VERSION};
+	struct eta_ctl_attach msg = {
+			.hdr = {.type = ETA_CTL_ATTACH, .seq = 1}, .abi = ETA_ABI_VERSION};
 
 	a->fd = fd;
-	if (say(fd, &msg, sizeof(msg), NULL, 0) != sizeof(msg) || hear(fd, &a->reply, sizeof(a->reply), a->fds, &a->fds_n) != sizeof(a->reply))
+	if (say(fd, &msg, sizeof(msg), NULL, 0) != sizeof(msg) ||
+			hear(fd, &a->reply, sizeof(a->reply), a->fds, &a->fds_n) !=
+					sizeof(a->reply))
 		return -1;
 	return a->reply.hdr.status;
 }
@@ -229,7 +236,8 @@ START_TEST(attach__gives_memory_rings_and_pages)
 	ck_assert_ptr_ne(al, MAP_FAILED);
 	ck_assert_ptr_ne(en, MAP_FAILED);
 	ck_assert_ptr_ne(page, MAP_FAILED);
-	ck_assert_ptr_eq(mmap(NULL, a.reply.seg[1].bytes, PROT_WRITE, MAP_SHARED, a.fds[1], 0), MAP_FAILED);
+	ck_assert_ptr_eq(mmap(NULL, a.reply.seg[1].bytes, PROT_WRITE, MAP_SHARED, a.fds[1], 0),
+			MAP_FAILED);
 	ck_assert_uint_eq(((struct eta_core_page *)page)->abi, ETA_ABI_VERSION);
 	ck_assert_uint_eq(((struct eta_core_page *)page)->epoch, a.reply.epoch);
 	ck_assert_uint_eq(fake_engine_count(ETA_ADMIN_SEG_ADD), 2);
@@ -247,7 +255,8 @@ END_TEST
 
 START_TEST(attach__other_abi_is_told_ours)
 {
-	struct eta_ctl_attach msg = {.hdr = {.type = ETA_CTL_ATTACH, .seq = 3}, .abi = ETA_ABI_VERSION + 0x10000};
+	struct eta_ctl_attach msg = {.hdr = {.type = ETA_CTL_ATTACH, .seq = 3},
+			.abi = ETA_ABI_VERSION + 0x10000};
 	struct eta_ctl_attach_reply reply;
 	int fd = dial();
 
@@ -346,9 +355,10 @@ END_TEST
 
 START_TEST(message__needs_a_session)
 {
-	static const uint16_t types[] = {ETA_CTL_SEG_MAP, ETA_CTL_SEG_GROW, ETA_CTL_RING_ADD, ETA_CTL_FORK};
-	static const size_t bytes[] = {sizeof(struct eta_ctl_seg), sizeof(struct eta_ctl_seg), sizeof(struct eta_ctl_ring),
-			sizeof(struct eta_ctl_hdr)};
+	static const uint16_t types[] = {
+			ETA_CTL_SEG_MAP, ETA_CTL_SEG_GROW, ETA_CTL_RING_ADD, ETA_CTL_FORK};
+	static const size_t bytes[] = {sizeof(struct eta_ctl_seg), sizeof(struct eta_ctl_seg),
+			sizeof(struct eta_ctl_ring), sizeof(struct eta_ctl_hdr)};
 	char msg[64] = {0};
 
 	memcpy(msg, &types[_i], sizeof(types[_i]));
@@ -403,7 +413,11 @@ START_TEST(message__truncated_share_is_dropped)
 	struct attached a;
 
 	ck_assert_int_eq(attach(&a), ETA_STATUS_OK);
-	ck_assert_int_gt(say(a.fd, &msg, offsetof(struct eta_ctl_share, item) + 2 * sizeof(msg.item[0]), NULL, 0), 0);
+	ck_assert_int_gt(say(a.fd, &msg,
+					 offsetof(struct eta_ctl_share, item) +
+							 2 * sizeof(msg.item[0]),
+					 NULL, 0),
+			0);
 	ck_assert(is_dropped(a.fd));
 	ck_assert(sessions_become(0));
 	detach(&a);
@@ -511,21 +525,27 @@ START_TEST(fork__child_inherits_and_maps_the_parents_memory)
 	sock = fork_socket(a.fd);
 	pid = fork();
 	if (pid == 0) {
-		struct eta_ctl_seg map = {.hdr = {.type = ETA_CTL_SEG_MAP}, .session = a.reply.session, .seg = 0};
+		struct eta_ctl_seg map = {.hdr = {.type = ETA_CTL_SEG_MAP},
+				.session = a.reply.session,
+				.seg = 0};
 		struct eta_ctl_seg_reply reply;
 		struct attached b;
 		int fds[8];
 		size_t n;
 
-		if (attach_on(&b, sock) != ETA_STATUS_OK || b.reply.inherited_n != 1 || b.reply.inherited[0] != a.reply.session)
+		if (attach_on(&b, sock) != ETA_STATUS_OK || b.reply.inherited_n != 1 ||
+				b.reply.inherited[0] != a.reply.session)
 			_exit(1);
-		if (say(sock, &map, sizeof(map), NULL, 0) != sizeof(map) || hear(sock, &reply, sizeof(reply), fds, &n) != sizeof(reply))
+		if (say(sock, &map, sizeof(map), NULL, 0) != sizeof(map) ||
+				hear(sock, &reply, sizeof(reply), fds, &n) != sizeof(reply))
 			_exit(2);
-		if (reply.hdr.status != ETA_STATUS_OK || n != 1 || reply.seg.bytes != a.reply.seg[0].bytes)
+		if (reply.hdr.status != ETA_STATUS_OK || n != 1 ||
+				reply.seg.bytes != a.reply.seg[0].bytes)
 			_exit(3);
 		/* Somebody else's it may not. */
 		map.session = 4711;
-		if (say(sock, &map, sizeof(map), NULL, 0) != sizeof(map) || hear(sock, &reply, sizeof(reply), fds, &n) < 8)
+		if (say(sock, &map, sizeof(map), NULL, 0) != sizeof(map) ||
+				hear(sock, &reply, sizeof(reply), fds, &n) < 8)
 			_exit(4);
 		_exit(reply.hdr.status == ETA_STATUS_NOT_FOUND ? 0 : 5);
 	}
@@ -545,13 +565,15 @@ static int shared_fd = -1;
 
 static void share_it(struct attached *a)
 {
-	struct eta_ctl_share msg = {.hdr = {.type = ETA_CTL_SHARE}, .n = 1, .item[0] = {.dti = 3, .gen = 8}};
+	struct eta_ctl_share msg = {
+			.hdr = {.type = ETA_CTL_SHARE}, .n = 1, .item[0] = {.dti = 3, .gen = 8}};
 	struct eta_ctl_hdr reply;
 	socklen_t len = sizeof(msg.item[0].cookie);
 
 	getsockopt(shared_fd, SOL_SOCKET, SO_COOKIE, &msg.item[0].cookie, &len);
 	(void)say(a->fd, &msg, offsetof(struct eta_ctl_share, item) + sizeof(msg.item[0]), NULL, 0);
-	if (hear(a->fd, &reply, sizeof(reply), NULL, NULL) != sizeof(reply) || reply.status != ETA_STATUS_OK)
+	if (hear(a->fd, &reply, sizeof(reply), NULL, NULL) != sizeof(reply) ||
+			reply.status != ETA_STATUS_OK)
 		_exit(1);
 }
 
@@ -639,7 +661,8 @@ END_TEST
 START_TEST(listen__refuses_what_is_not_its)
 {
 	struct attached a;
-	int plain = shadow("10.1.1.1", 8081, false), udp = socket(AF_INET, SOCK_DGRAM, 0), lo = shadow("127.0.0.1", 8082, true), file = memfd_create("x", 0);
+	int plain = shadow("10.1.1.1", 8081, false), udp = socket(AF_INET, SOCK_DGRAM, 0),
+	    lo = shadow("127.0.0.1", 8082, true), file = memfd_create("x", 0);
 
 	ck_assert_int_eq(attach(&a), ETA_STATUS_OK);
 	ck_assert_uint_eq(ask_dti(a.fd, ETA_CTL_LISTEN, 2, plain), ETA_STATUS_INVALID);
@@ -647,7 +670,8 @@ START_TEST(listen__refuses_what_is_not_its)
 	ck_assert_uint_eq(ask_dti(a.fd, ETA_CTL_LISTEN, 2, lo), ETA_STATUS_NOT_CARRIED);
 	ck_assert_uint_eq(ask_dti(a.fd, ETA_CTL_LISTEN, 2, file), ETA_STATUS_NOT_CARRIED);
 	ck_assert_uint_eq(ask_dti(a.fd, ETA_CTL_LISTEN, 99999, plain), ETA_STATUS_NOT_FOUND);
-	ck_assert_uint_eq(ask_dti(a.fd, ETA_CTL_LISTEN, ETA_DTI_MAKE(1, 2), plain), ETA_STATUS_NOT_FOUND);
+	ck_assert_uint_eq(ask_dti(a.fd, ETA_CTL_LISTEN, ETA_DTI_MAKE(1, 2), plain),
+			ETA_STATUS_NOT_FOUND);
 	ck_assert_uint_eq(fake_engine_count(ETA_ADMIN_LISTEN), 0);
 	close(plain);
 	close(udp);
@@ -707,7 +731,9 @@ END_TEST
 
 START_TEST(bind__keeps_the_port_until_the_session_ends)
 {
-	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons(8084), .sin_addr.s_addr = htonl(0x0a010101)};
+	struct sockaddr_in addr = {.sin_family = AF_INET,
+			.sin_port = htons(8084),
+			.sin_addr.s_addr = htonl(0x0a010101)};
 	struct attached a;
 	int fd = shadow("10.1.1.1", 8084, false), other;
 
@@ -797,7 +823,9 @@ START_TEST(spoil__ends_the_session)
 	ck_assert_int_eq(attach(&a), ETA_STATUS_OK);
 	ck_assert(fake_engine_last(ETA_ADMIN_SEG_ADD, &seg));
 	/* etad's own mapping, as a hole without a page to fill it would make it. */
-	ck_assert_ptr_ne(mmap(seg.seg.base, seg.seg.bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0), MAP_FAILED);
+	ck_assert_ptr_ne(mmap(seg.seg.base, seg.seg.bytes, PROT_READ | PROT_WRITE,
+					 MAP_SHARED | MAP_FIXED, fd, 0),
+			MAP_FAILED);
 	ck_assert_int_eq(((volatile char *)seg.seg.base)[4096], 0);
 	ck_assert(fake_engine_wait(ETA_ADMIN_SESSION_DEL, 1, WAIT_MS));
 	ck_assert(sessions_become(0));
@@ -836,7 +864,8 @@ START_TEST(server__second_etad_is_refused_stale_file_is_replaced)
 	int fd;
 
 	ck_assert_int_eq(loop_init(&other.loop), 0);
-	ck_assert_int_eq(server_open(&second, &other, path, 0600, "", err, sizeof(err)), -EADDRINUSE);
+	ck_assert_int_eq(server_open(&second, &other, path, 0600, "", err, sizeof(err)),
+			-EADDRINUSE);
 	ck_assert_ptr_nonnull(strstr(err, "another etad"));
 	ck_assert(answers_ping());
 	(void)snprintf(stale, sizeof(stale), "%s.stale", path);

@@ -43,8 +43,9 @@ END_TEST
 
 START_TEST(conf_load__takes_what_the_lab_writes)
 {
-	ck_assert_int_eq(load("cores = [ 1, 2 ];\n" PORT
-			      "control = { socket = \"/tmp/x\"; group = \"root\"; mode = \"0600\"; };\nidle = \"poll\";\nlog = { level = \"debug\"; };\n"),
+	ck_assert_int_eq(
+			load("cores = [ 1, 2 ];\n" PORT
+			     "control = { socket = \"/tmp/x\"; group = \"root\"; mode = \"0600\"; };\nidle = \"poll\";\nlog = { level = \"debug\"; };\n"),
 			0);
 	ck_assert_int_eq(conf.cpus_n, 2);
 	ck_assert_int_eq(conf.cpus[1], 2);
@@ -72,13 +73,16 @@ static const struct {
 		{PORT "colour = 3;\n", ":2: unknown key 'colour'"},
 		{PORT "tcp = { colour = 3; };\n", ":2: unknown key 'tcp.colour'"},
 		{PORT "ports_x = 1;\n", ":2: unknown key"},
-		{"ports = ( { name = \"packet:eth0\"; speed = 1; } );\n", ":1: unknown key 'ports[].speed'"},
+		{"ports = ( { name = \"packet:eth0\"; speed = 1; } );\n",
+				":1: unknown key 'ports[].speed'"},
 		{"ports = ( { mode = \"tap\"; } );\n", ":1: a port needs 'name'"},
 		{"ports = ( { name = \"eth0\"; } );\n", ":1: port name 'eth0' must begin"},
 		{"ports = ( \"packet:eth0\" );\n", ":1: each element of 'ports' must be a group"},
 		{"ports = \"packet:eth0\";\n", ":1: 'ports' must be a list"},
-		{"ports = ( { name = \"packet:eth0\"; mode = \"bridge\"; } );\n", "one of: auto shared tap"},
-		{"ports = ( { name = \"packet:eth0\"; tap = \"a-name-that-is-too-long\"; } );\n", "1 to 15 characters"},
+		{"ports = ( { name = \"packet:eth0\"; mode = \"bridge\"; } );\n",
+				"one of: auto shared tap"},
+		{"ports = ( { name = \"packet:eth0\"; tap = \"a-name-that-is-too-long\"; } );\n",
+				"1 to 15 characters"},
 		{PORT "\nidle = 1;\n", ":3: 'idle' must be a string"},
 		{PORT "idle = \"sometimes\";\n", "one of: poll adaptive"},
 		{PORT "idle = \"\";\n", "one of: poll adaptive"},
@@ -91,7 +95,8 @@ static const struct {
 		{PORT "cores = 1;\n", "must be an array"},
 		{PORT "cores = [ \"1\" ];\n", "must be a whole number"},
 		{PORT "cores = [ 1, 1 ];\n", "names CPU 1 twice"},
-		{PORT "cores = [ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17 ];\n", "at most 16"},
+		{PORT "cores = [ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17 ];\n",
+				"at most 16"},
 		{PORT "control = { mode = \"rw-rw----\"; };\n", "octal"},
 		{PORT "control = { mode = \"01666\"; };\n", "octal"},
 		{PORT "control = { socket = \"\"; };\n", "1 to 107 characters"},
@@ -104,8 +109,10 @@ static const struct {
 START_TEST(conf_load__refuses_with_file_and_line)
 {
 	ck_assert_int_eq(load(bad[_i].text), -EINVAL);
-	ck_assert_msg(strstr(err, bad[_i].words) != NULL, "'%s' does not say '%s'", err, bad[_i].words);
-	ck_assert_msg(strncmp(err, "/tmp/eta-conf-", 14) == 0, "'%s' does not begin with the file", err);
+	ck_assert_msg(strstr(err, bad[_i].words) != NULL, "'%s' does not say '%s'", err,
+			bad[_i].words);
+	ck_assert_msg(strncmp(err, "/tmp/eta-conf-", 14) == 0, "'%s' does not begin with the file",
+			err);
 	ck_assert_ptr_null(strchr(err, '\n'));
 }
 END_TEST
@@ -134,7 +141,8 @@ START_TEST(conf_example__documents_every_key)
 		char want[80];
 
 		(void)snprintf(want, sizeof(want), "%s = ", dot ? dot + 1 : conf_key_name(i));
-		ck_assert_msg(strstr(text, want) != NULL, "%s is not in the example", conf_key_name(i));
+		ck_assert_msg(strstr(text, want) != NULL, "%s is not in the example",
+				conf_key_name(i));
 	}
 	conf_default(&conf);
 	ck_assert_msg(conf_load(&conf, EXAMPLE, err, sizeof(err)) == 0, "%s", err);
@@ -165,7 +173,8 @@ int main(void)
 	tcase_add_test(tc, conf_default__is_documented);
 	tcase_add_test(tc, conf_load__takes_what_the_lab_writes);
 	tcase_add_test(tc, conf_load__empty_cores_means_choose);
-	tcase_add_loop_test(tc, conf_load__refuses_with_file_and_line, 0, (int)(sizeof(bad) / sizeof(bad[0])));
+	tcase_add_loop_test(tc, conf_load__refuses_with_file_and_line, 0,
+			(int)(sizeof(bad) / sizeof(bad[0])));
 	tcase_add_test(tc, conf_load__missing_file_is_named);
 	tcase_add_test(tc, conf_example__documents_every_key);
 	tcase_add_test(tc, conf_example__shows_the_defaults);

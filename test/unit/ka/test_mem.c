@@ -26,15 +26,23 @@ static void teardown(void)
 	mem_fini(&mem);
 }
 
-static const struct mem_plan first_al = {.kind = ETA_SEG_AL, .dti_n = MEM_DTIS_FIRST, .rings_max = MEM_RINGS_FIRST, .bytes = 2 << 20};
-static const struct mem_plan first_en = {.kind = ETA_SEG_EN, .seg = 1, .dti_n = MEM_DTIS_FIRST, .rings_max = MEM_RINGS_FIRST, .bytes = 2 << 20};
+static const struct mem_plan first_al = {.kind = ETA_SEG_AL,
+		.dti_n = MEM_DTIS_FIRST,
+		.rings_max = MEM_RINGS_FIRST,
+		.bytes = 2 << 20};
+static const struct mem_plan first_en = {.kind = ETA_SEG_EN,
+		.seg = 1,
+		.dti_n = MEM_DTIS_FIRST,
+		.rings_max = MEM_RINGS_FIRST,
+		.bytes = 2 << 20};
 
 /* Areas in order, none overlapping, all inside. */
 static void check_geom(const struct mem_plan *plan)
 {
 	struct eta_seg_geom g;
 	uint32_t ring_off;
-	uint64_t dti = plan->kind == ETA_SEG_AL ? sizeof(struct eta_dti_al) : sizeof(struct eta_dti_en);
+	uint64_t dti = plan->kind == ETA_SEG_AL ? sizeof(struct eta_dti_al)
+						: sizeof(struct eta_dti_en);
 	uint64_t rings = (uint64_t)plan->rings_max * (MEM_RING_ENTRIES * 32 + 64);
 
 	ck_assert_int_eq(mem_layout(plan, &g, &ring_off), 0);
@@ -42,13 +50,16 @@ static void check_geom(const struct mem_plan *plan)
 	ck_assert_uint_ge(g.meta_off, ring_off + rings);
 	ck_assert_uint_ge(g.chunk_off, g.meta_off + g.chunk_pages * sizeof(struct eta_chunk_meta));
 	if (plan->kind == ETA_SEG_AL) {
-		ck_assert_uint_ge(g.map_off, g.meta_off + g.chunk_pages * sizeof(struct eta_chunk_meta));
+		ck_assert_uint_ge(g.map_off,
+				g.meta_off + g.chunk_pages * sizeof(struct eta_chunk_meta));
 		ck_assert_uint_ge(g.chunk_off, g.map_off + (g.chunk_pages + 7) / 8);
 	}
 	ck_assert_uint_eq(g.chunk_off % ETA_PAGE_BYTES, 0);
-	ck_assert_uint_le((uint64_t)g.chunk_off + (uint64_t)g.chunk_pages * ETA_PAGE_BYTES, plan->bytes);
+	ck_assert_uint_le((uint64_t)g.chunk_off + (uint64_t)g.chunk_pages * ETA_PAGE_BYTES,
+			plan->bytes);
 	/* No page is wasted. */
-	ck_assert_uint_gt((uint64_t)g.chunk_off + (g.chunk_pages + 2ull) * ETA_PAGE_BYTES, plan->bytes);
+	ck_assert_uint_gt((uint64_t)g.chunk_off + (g.chunk_pages + 2ull) * ETA_PAGE_BYTES,
+			plan->bytes);
 }
 
 START_TEST(mem_layout__areas_do_not_overlap)
@@ -119,7 +130,9 @@ START_TEST(mem_seg_create__al_is_read_only_for_us_en_for_them)
 	p = mmap(NULL, en->bytes, PROT_READ, MAP_SHARED, en->fd_share, 0);
 	ck_assert_ptr_ne(p, MAP_FAILED);
 	ck_assert_int_eq(mprotect(p, 4096, PROT_READ | PROT_WRITE), -1);
-	ck_assert_int_eq(fallocate(en->fd_share, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096), -1);
+	ck_assert_int_eq(fallocate(en->fd_share, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+					 4096),
+			-1);
 	munmap(p, en->bytes);
 	/* A program that is not root cannot open it again for writing. */
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", en->fd_share);
@@ -154,13 +167,16 @@ START_TEST(mem_ring_place__rings_do_not_overlap_and_end)
 	for (uint16_t i = 0; i < MEM_RINGS_FIRST; i++) {
 		ck_assert_int_eq(mem_ring_place(al, en, i, &g[i]), 0);
 		if (i > 0) {
-			ck_assert_uint_ge(g[i].doorbell_off, g[i - 1].doorbell_off + MEM_RING_ENTRIES * 32);
-			ck_assert_uint_ge(g[i].event_off, g[i - 1].event_off + MEM_RING_ENTRIES * 32);
+			ck_assert_uint_ge(g[i].doorbell_off,
+					g[i - 1].doorbell_off + MEM_RING_ENTRIES * 32);
+			ck_assert_uint_ge(
+					g[i].event_off, g[i - 1].event_off + MEM_RING_ENTRIES * 32);
 			ck_assert_uint_ge(g[i].event_credit_off, g[i - 1].event_credit_off + 64);
 		}
 		ck_assert_uint_eq(g[i].event_credit_off % 64, 0);
 		ck_assert_uint_eq(g[i].doorbell_credit_off % 64, 0);
-		ck_assert_uint_ge(g[i].event_credit_off, g[0].doorbell_off + MEM_RINGS_FIRST * MEM_RING_ENTRIES * 32);
+		ck_assert_uint_ge(g[i].event_credit_off,
+				g[0].doorbell_off + MEM_RINGS_FIRST * MEM_RING_ENTRIES * 32);
 		ck_assert_uint_le(g[i].event_credit_off + 64, al->geom.meta_off);
 		ck_assert_uint_le(g[i].doorbell_credit_off + 64, en->geom.meta_off);
 	}
@@ -176,7 +192,8 @@ static void spoil(const struct mem_seg *seg, int prot)
 	int fd = memfd_create("empty", 0);
 
 	ck_assert_int_ge(fd, 0);
-	ck_assert_ptr_ne(mmap(seg->base, seg->bytes, prot, MAP_SHARED | MAP_FIXED, fd, 0), MAP_FAILED);
+	ck_assert_ptr_ne(mmap(seg->base, seg->bytes, prot, MAP_SHARED | MAP_FIXED, fd, 0),
+			MAP_FAILED);
 	close(fd);
 }
 

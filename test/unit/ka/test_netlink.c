@@ -22,7 +22,8 @@ static void addr_text(char *to, size_t len, const uint8_t b[16])
 	struct ip_addr a;
 
 	memcpy(a.b, b, 16);
-	(void)inet_ntop(ip_addr_is_v4(&a) ? AF_INET : AF_INET6, ip_addr_is_v4(&a) ? (void *)&a.w_be[3] : (void *)a.b, to, (socklen_t)len);
+	(void)inet_ntop(ip_addr_is_v4(&a) ? AF_INET : AF_INET6,
+			ip_addr_is_v4(&a) ? (void *)&a.w_be[3] : (void *)a.b, to, (socklen_t)len);
 }
 
 static void on_change(void *arg, const struct eta_admin_msg *m)
@@ -32,18 +33,23 @@ static void on_change(void *arg, const struct eta_admin_msg *m)
 	(void)arg;
 	if (m->op == ETA_ADMIN_ADDR_SET) {
 		addr_text(a, sizeof(a), m->addr.addr);
-		(void)snprintf(line, sizeof(line), "%caddr %s/%u port=%u%s\n", m->addr.is_del ? '-' : '+', a, m->addr.prefix_len, m->addr.port,
+		(void)snprintf(line, sizeof(line), "%caddr %s/%u port=%u%s\n",
+				m->addr.is_del ? '-' : '+', a, m->addr.prefix_len, m->addr.port,
 				m->addr.is_loopback ? " lo" : "");
 	} else if (m->op == ETA_ADMIN_ROUTE_SET) {
 		addr_text(a, sizeof(a), m->route.dst);
 		addr_text(g, sizeof(g), m->route.gw);
-		(void)snprintf(line, sizeof(line), "%croute %s/%u via %s metric=%u mtu=%u%s\n", m->route.is_del ? '-' : '+', a,
-				m->route.prefix_len, g, m->route.metric, m->route.mtu, m->route.is_elsewhere ? " elsewhere" : "");
+		(void)snprintf(line, sizeof(line), "%croute %s/%u via %s metric=%u mtu=%u%s\n",
+				m->route.is_del ? '-' : '+', a, m->route.prefix_len, g,
+				m->route.metric, m->route.mtu,
+				m->route.is_elsewhere ? " elsewhere" : "");
 	} else if (m->op == ETA_ADMIN_NEIGH_SET) {
 		addr_text(a, sizeof(a), m->neigh.addr);
-		(void)snprintf(line, sizeof(line), "%cneigh %s %02x:%02x\n", m->neigh.is_del ? '-' : '+', a, m->neigh.mac[0], m->neigh.mac[5]);
+		(void)snprintf(line, sizeof(line), "%cneigh %s %02x:%02x\n",
+				m->neigh.is_del ? '-' : '+', a, m->neigh.mac[0], m->neigh.mac[5]);
 	} else if (m->op == ETA_ADMIN_LINK_SET) {
-		(void)snprintf(line, sizeof(line), "link port=%u up=%u mtu=%u\n", m->link.port, m->link.up, m->link.mtu);
+		(void)snprintf(line, sizeof(line), "link port=%u up=%u mtu=%u\n", m->link.port,
+				m->link.up, m->link.mtu);
 	}
 	strncat(told, line, sizeof(told) - strlen(told) - 1);
 }

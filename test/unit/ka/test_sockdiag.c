@@ -68,7 +68,8 @@ static void turn(int times)
 
 START_TEST(sockdiag__last_close_is_told)
 {
-	static const int kinds[][2] = {{AF_INET, SOCK_STREAM}, {AF_INET6, SOCK_STREAM}, {AF_INET, SOCK_DGRAM}, {AF_INET6, SOCK_DGRAM}};
+	static const int kinds[][2] = {{AF_INET, SOCK_STREAM}, {AF_INET6, SOCK_STREAM},
+			{AF_INET, SOCK_DGRAM}, {AF_INET6, SOCK_DGRAM}};
 	int fd = socket(kinds[_i][0], kinds[_i][1], 0), copy = dup(fd);
 	uint64_t cookie = cookie_of(fd);
 

@@ -60,7 +60,8 @@ static struct ip_addr v6(const char *text)
 }
 
 /* Ethernet to the test run's own device (address zero), IPv4 with @options words of options, TCP ports. */
-static void make4(const char *src, const char *dst, uint16_t sport, uint16_t dport, unsigned int options)
+static void make4(const char *src, const char *dst, uint16_t sport, uint16_t dport,
+		unsigned int options)
 {
 	uint8_t *ip = frame + 14, *tcp = ip + 20 + options * 4;
 	struct ip_addr s = v4(src), d = v4(dst);
@@ -79,7 +80,8 @@ static void make4(const char *src, const char *dst, uint16_t sport, uint16_t dpo
 }
 
 /* The same for IPv6, with the extension headers @ext (next header values, each 8 bytes long). */
-static void make6(const char *src, const char *dst, uint16_t sport, uint16_t dport, const uint8_t *ext, unsigned int ext_n)
+static void make6(const char *src, const char *dst, uint16_t sport, uint16_t dport,
+		const uint8_t *ext, unsigned int ext_n)
 {
 	uint8_t *ip = frame + 14, *at = ip + 40, *next = ip + 6;
 	struct ip_addr s = v6(src), d = v6(dst);
@@ -172,7 +174,10 @@ END_TEST
 
 START_TEST(tcx__tuple_is_exact)
 {
-	struct ip_tuple t = {.laddr = v4("10.0.0.1"), .raddr = v4("10.0.0.2"), .lport_be = htons(5000), .rport_be = htons(80)};
+	struct ip_tuple t = {.laddr = v4("10.0.0.1"),
+			.raddr = v4("10.0.0.2"),
+			.lport_be = htons(5000),
+			.rport_be = htons(80)};
 
 	ck_assert_int_eq(tcx_tuple_set(&tcx, &t, false), 0);
 	make4("10.0.0.2", "10.0.0.1", 80, 5000, 0);
@@ -229,7 +234,8 @@ END_TEST
 
 START_TEST(tcx__ipv6_extension_headers_are_walked)
 {
-	static const uint8_t three[] = {0, 60, 43}, four[] = {0, 60, 43, 60}, frag[] = {44}, esp[] = {50};
+	static const uint8_t three[] = {0, 60, 43}, four[] = {0, 60, 43, 60}, frag[] = {44},
+			     esp[] = {50};
 
 	listen_on(v6("fd00::1"), 80);
 	make6("fd00::2", "fd00::1", 1000, 80, three, 3);

@@ -25,12 +25,12 @@ static inline int facts_run(const char *name, const TTest *const *facts, size_t 
 }
 
 /* The end of a test file: FACTS("tcp opt", a__b, c__d, ...) */
-#define FACTS(name, ...)                                                                           \
-	int main(void)                                                                             \
-	{                                                                                          \
-		const TTest *const facts[] = {__VA_ARGS__};                                        \
-                                                                                                   \
-		return facts_run(name, facts, sizeof(facts) / sizeof(facts[0]));                   \
+#define FACTS(name, ...)                                                         \
+	int main(void)                                                           \
+	{                                                                        \
+		const TTest *const facts[] = {__VA_ARGS__};                      \
+                                                                                 \
+		return facts_run(name, facts, sizeof(facts) / sizeof(facts[0])); \
 	}
 
 #endif

@@ -46,7 +46,8 @@ void fake_check(const struct core *core)
 
 /* ---- tcp_up.h ---- */
 
-uint32_t tcp_up_place(struct core *env, struct tcp_ctx *ctx, uint32_t off, const uint8_t *data, uint32_t len)
+uint32_t tcp_up_place(struct core *env, struct tcp_ctx *ctx, uint32_t off, const uint8_t *data,
+		uint32_t len)
 {
 	uint32_t n = len < env->place_max ? len : env->place_max;
 
@@ -91,7 +92,7 @@ void tcp_up_closed(struct core *env, struct tcp_ctx *ctx, enum eta_status why)
 {
 	static const char *const names[] = {
 #define X(name, err, text) #name,
-		ETA_STATUS_TABLE(X)
+			ETA_STATUS_TABLE(X)
 #undef X
 	};
 
@@ -102,7 +103,8 @@ void tcp_up_closed(struct core *env, struct tcp_ctx *ctx, enum eta_status why)
 		env->on_closed(env, ctx, why);
 }
 
-struct tcp_ctx *tcp_up_embryo(struct core *env, struct tcp_ctx *master, const struct ip_tuple *tuple)
+struct tcp_ctx *tcp_up_embryo(
+		struct core *env, struct tcp_ctx *master, const struct ip_tuple *tuple)
 {
 	struct tcp_ctx *ctx;
 
@@ -147,23 +149,25 @@ static const char *flag_names(uint8_t flags)
 	return s;
 }
 
-int32_t tcp_up_send(struct core *env, struct tcp_ctx *ctx, const struct ip_tuple *tuple, const struct tcp_txseg *seg)
+int32_t tcp_up_send(struct core *env, struct tcp_ctx *ctx, const struct ip_tuple *tuple,
+		const struct tcp_txseg *seg)
 {
 	uint32_t iss = ctx ? ctx->iss : 0;
 	uint32_t irs = ctx && seg->flags & TCP_ACK ? ctx->irs : 0;
 	int32_t n = (int32_t)seg->len;
 
-	if ((ctx == NULL && tuple == NULL) || seg->opt_len > TCP_OPT_BYTES_MAX || seg->opt_len % 4 || seg->mss == 0)
+	if ((ctx == NULL && tuple == NULL) || seg->opt_len > TCP_OPT_BYTES_MAX ||
+			seg->opt_len % 4 || seg->mss == 0)
 		ck_abort_msg("a segment that cannot be sent");
 	if (env->on_send)
 		return env->on_send(env, ctx, seg);
 	if (env->send_max < n)
 		n = env->send_max;
-	note(env, "%s%s %u+%u %u; ", seg->is_retransmit ? "rtx " : "", flag_names(seg->flags), seg->seq - iss,
-			seg->len, seg->ack - irs);
+	note(env, "%s%s %u+%u %u; ", seg->is_retransmit ? "rtx " : "", flag_names(seg->flags),
+			seg->seq - iss, seg->len, seg->ack - irs);
 	ck_assert_uint_lt(env->sent_n, FAKE_SENT_MAX);
 	env->sent[env->sent_n++] = (struct fake_sent){
-		.seg = *seg, .ctx_idx = ctx ? ctx->idx : 0, .has_tuple = tuple != NULL};
+			.seg = *seg, .ctx_idx = ctx ? ctx->idx : 0, .has_tuple = tuple != NULL};
 	return n;
 }
 
@@ -202,7 +206,10 @@ struct core *fake_new(const struct tcp_conf *conf)
 	core->tuple.raddr = ip_addr_from_v4(0x0200000a);
 	core->tuple.lport_be = 0x5000;
 	core->tuple.rport_be = 0x1234;
-	mem = (struct tcp_mem){.ctx = core->ctx, .ctx_n = FAKE_CTX_N, .ext = core->ext, .ext_n = FAKE_EXT_N};
+	mem = (struct tcp_mem){.ctx = core->ctx,
+			.ctx_n = FAKE_CTX_N,
+			.ext = core->ext,
+			.ext_n = FAKE_EXT_N};
 	tcp_stack_init(&core->stack, &mem, conf ? conf : &plain, core->now_us);
 	return core;
 }
@@ -263,8 +270,12 @@ enum tcp_verdict fake_rx_seg(struct core *core, struct tcp_ctx *ctx, struct tcp_
 enum tcp_verdict fake_rx_wnd(struct core *core, struct tcp_ctx *ctx, uint8_t flags, uint32_t seq,
 		uint32_t ack, uint32_t len, uint16_t wnd)
 {
-	return fake_rx_seg(core, ctx, (struct tcp_seg){.seq = ctx->irs + seq, .ack = ctx->iss + ack,
-			.flags = flags, .len = len, .wnd = wnd});
+	return fake_rx_seg(core, ctx,
+			(struct tcp_seg){.seq = ctx->irs + seq,
+					.ack = ctx->iss + ack,
+					.flags = flags,
+					.len = len,
+					.wnd = wnd});
 }
 
 enum tcp_verdict fake_rx(struct core *core, struct tcp_ctx *ctx, uint8_t flags, uint32_t seq,
@@ -292,8 +303,13 @@ enum tcp_verdict fake_rx_sack(struct core *core, struct tcp_ctx *ctx, uint32_t s
 		p = put32(p, ctx->iss + blocks[i][0]);
 		p = put32(p, ctx->iss + blocks[i][1]);
 	}
-	return fake_rx_seg(core, ctx, (struct tcp_seg){.seq = ctx->irs + seq, .ack = ctx->iss + ack,
-			.flags = TCP_ACK, .wnd = 65535, .opt = opt, .opt_len = (uint8_t)(p - opt)});
+	return fake_rx_seg(core, ctx,
+			(struct tcp_seg){.seq = ctx->irs + seq,
+					.ack = ctx->iss + ack,
+					.flags = TCP_ACK,
+					.wnd = 65535,
+					.opt = opt,
+					.opt_len = (uint8_t)(p - opt)});
 }
 
 enum tcp_verdict fake_rx_ts(struct core *core, struct tcp_ctx *ctx, uint8_t flags, uint32_t seq,
@@ -303,8 +319,14 @@ enum tcp_verdict fake_rx_ts(struct core *core, struct tcp_ctx *ctx, uint8_t flag
 
 	put32(opt + 4, tsval);
 	put32(opt + 8, tsecr);
-	return fake_rx_seg(core, ctx, (struct tcp_seg){.seq = ctx->irs + seq, .ack = ctx->iss + ack,
-			.flags = flags, .len = len, .wnd = 65535, .opt = opt, .opt_len = 12});
+	return fake_rx_seg(core, ctx,
+			(struct tcp_seg){.seq = ctx->irs + seq,
+					.ack = ctx->iss + ack,
+					.flags = flags,
+					.len = len,
+					.wnd = 65535,
+					.opt = opt,
+					.opt_len = 12});
 }
 
 uint8_t fake_syn_opts(const struct fake_peer *peer, uint32_t tsval, uint32_t tsecr, uint8_t *opt)
@@ -352,8 +374,12 @@ struct tcp_ctx *fake_accepted(struct core *core, const struct fake_peer *peer)
 	uint8_t opt[40];
 	uint8_t opt_len = fake_syn_opts(peer ? peer : &peer_default, 1, 0, opt);
 
-	fake_rx_seg(core, master, (struct tcp_seg){.seq = FAKE_IRS, .flags = TCP_SYN, .wnd = 65535,
-			.opt = opt, .opt_len = opt_len});
+	fake_rx_seg(core, master,
+			(struct tcp_seg){.seq = FAKE_IRS,
+					.flags = TCP_SYN,
+					.wnd = 65535,
+					.opt = opt,
+					.opt_len = opt_len});
 	ctx = &core->ctx[core->last_embryo];
 	if (peer && peer->timestamps)
 		fake_rx_ts(core, ctx, TCP_ACK, 1, 1, 0, 1, 0);
@@ -372,8 +398,13 @@ struct tcp_ctx *fake_connected(struct core *core, const struct fake_peer *peer)
 	uint8_t opt_len = fake_syn_opts(peer ? peer : &peer_default, 1, 0, opt);
 
 	tcp_connect(&core->stack, core, ctx, &core->tuple, NULL, core->now_us);
-	fake_rx_seg(core, ctx, (struct tcp_seg){.seq = FAKE_IRS, .ack = ctx->iss + 1, .flags = TCP_SYN | TCP_ACK,
-			.wnd = 65535, .opt = opt, .opt_len = opt_len});
+	fake_rx_seg(core, ctx,
+			(struct tcp_seg){.seq = FAKE_IRS,
+					.ack = ctx->iss + 1,
+					.flags = TCP_SYN | TCP_ACK,
+					.wnd = 65535,
+					.opt = opt,
+					.opt_len = opt_len});
 	ck_assert_uint_eq(ctx->state, TCP_STATE_ESTABLISHED);
 	fake_flush(core);
 	fake_take(core);

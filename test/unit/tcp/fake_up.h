@@ -36,13 +36,13 @@ struct core {
 	uint32_t rcv_space;
 	uint16_t mss;
 	uint32_t burst_bytes;
-	uint32_t place_max;  /* bytes tcp_up_place() stores at most */
-	int32_t send_max;    /* payload bytes tcp_up_send() takes at most; -1 = the port is full */
+	uint32_t place_max; /* bytes tcp_up_place() stores at most */
+	int32_t send_max;   /* payload bytes tcp_up_send() takes at most; -1 = the port is full */
 	bool refuse_embryo;
 	bool refuse_accept;
 	/* hooks of tests that move real bytes; NULL = none */
-	uint32_t (*on_place)(struct core *core, struct tcp_ctx *ctx, uint32_t off, const uint8_t *data,
-			uint32_t len);
+	uint32_t (*on_place)(struct core *core, struct tcp_ctx *ctx, uint32_t off,
+			const uint8_t *data, uint32_t len);
 	uint32_t (*on_space)(struct core *core, struct tcp_ctx *ctx);
 	int32_t (*on_send)(struct core *core, struct tcp_ctx *ctx, const struct tcp_txseg *seg);
 	void (*on_readable)(struct core *core, struct tcp_ctx *ctx, uint32_t tail, bool fin);
@@ -56,7 +56,7 @@ struct core {
 	uint32_t closed_n;
 	enum eta_status closed_why;
 	uint32_t last_embryo; /* index */
-	bool is_silent; /* no log */
+	bool is_silent;       /* no log */
 	char log[FAKE_LOG_BYTES];
 	size_t log_len;
 	char taken[FAKE_LOG_BYTES];

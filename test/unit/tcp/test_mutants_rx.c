@@ -57,9 +57,15 @@ START_TEST(tcp_rx__every_second_full_segment_is_acknowledged)
 		peer_give(&p, TCP_ACK, p.user->rcv_tail, 0, 60000, MSS, TS_NONE);
 		acks += p.out.n;
 		if (i >= 40)
-			ck_assert_uint_le(p.user->rcv_tail - (p.user->adv_edge != 0 ? peer_ctx(&p)->rcv_acked - PEER_ISS - 1 : 0), MSS);
+			ck_assert_uint_le(
+					p.user->rcv_tail -
+							(p.user->adv_edge != 0 ? peer_ctx(&p)->rcv_acked -
+													PEER_ISS -
+													1
+									       : 0),
+					MSS);
 		peer_read(&p, p.user->rcv_tail - p.user->rcv_head);
-			acks += p.out.n;
+		acks += p.out.n;
 	}
 	ck_assert_uint_ge(acks, 30);
 	peer_done(&p);

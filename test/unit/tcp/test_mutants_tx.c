@@ -207,7 +207,8 @@ static void buffer_fill(void)
 	uint32_t room;
 
 	while ((room = peer_ctx(&p)->rcv_adv - peer_ctx(&p)->rcv_nxt) != 0)
-		peer_give(&p, TCP_ACK, p.user->rcv_tail, 0, 60000, room < MSS ? room : MSS, TS_NONE);
+		peer_give(&p, TCP_ACK, p.user->rcv_tail, 0, 60000, room < MSS ? room : MSS,
+				TS_NONE);
 	peer_pass_ms(&p, 100);
 }
 

@@ -38,5 +38,5 @@ START_TEST(siphash24__fifteen_bytes_of_the_paper)
 }
 END_TEST
 
-FACTS("siphash", siphash24__empty_message, siphash24__seven_bytes_only_a_tail, siphash24__eight_bytes_one_word,
-	siphash24__fifteen_bytes_of_the_paper)
+FACTS("siphash", siphash24__empty_message, siphash24__seven_bytes_only_a_tail,
+		siphash24__eight_bytes_one_word, siphash24__fifteen_bytes_of_the_paper)

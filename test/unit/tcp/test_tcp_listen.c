@@ -11,20 +11,25 @@ static void listen_new(void)
 	master = fake_listener(core);
 }
 
-static enum tcp_verdict syn_with(struct tcp_ctx *to, uint8_t flags, uint32_t seq, const struct fake_peer *peer,
-		uint32_t tsval)
+static enum tcp_verdict syn_with(struct tcp_ctx *to, uint8_t flags, uint32_t seq,
+		const struct fake_peer *peer, uint32_t tsval)
 {
 	uint8_t opt[40];
 	uint8_t opt_len = fake_syn_opts(peer, tsval, 0, opt);
 
-	return fake_rx_seg(core, to, (struct tcp_seg){.seq = seq, .flags = flags, .wnd = 1000, .opt = opt,
-			.opt_len = opt_len});
+	return fake_rx_seg(core, to,
+			(struct tcp_seg){.seq = seq,
+					.flags = flags,
+					.wnd = 1000,
+					.opt = opt,
+					.opt_len = opt_len});
 }
 
 static void embryo(void)
 {
 	listen_new();
-	syn_with(master, TCP_SYN, FAKE_IRS, &(struct fake_peer){.sack = true, .wscale = true, .mss = 1400}, 0);
+	syn_with(master, TCP_SYN, FAKE_IRS,
+			&(struct fake_peer){.sack = true, .wscale = true, .mss = 1400}, 0);
 	ctx = &core->ctx[core->last_embryo];
 }
 
@@ -53,7 +58,8 @@ END_TEST
 START_TEST(tcp_listen_rx__rst_is_ignored)
 {
 	listen_new();
-	fake_rx_seg(core, master, (struct tcp_seg){.seq = 9, .ack = 77, .flags = TCP_RST | TCP_ACK});
+	fake_rx_seg(core, master,
+			(struct tcp_seg){.seq = 9, .ack = 77, .flags = TCP_RST | TCP_ACK});
 	ck_assert_str_eq(fake_take(core), "");
 	fake_free(core);
 }
@@ -93,8 +99,13 @@ START_TEST(tcp_listen_rx__children_inherit_parameters)
 {
 	core = fake_new(NULL);
 	master = fake_ctx(core);
-	tcp_listen(&core->stack, master, &(struct tcp_param){.nodelay = true, .keepalive = true, .keep_idle_ms = 5000,
-			.user_timeout_ms = 7000, .cc = TCP_CC_NEWRENO, .maxseg = 900});
+	tcp_listen(&core->stack, master,
+			&(struct tcp_param){.nodelay = true,
+					.keepalive = true,
+					.keep_idle_ms = 5000,
+					.user_timeout_ms = 7000,
+					.cc = TCP_CC_NEWRENO,
+					.maxseg = 900});
 	syn_with(master, TCP_SYN, 1, &(struct fake_peer){.mss = 1460}, 0);
 	ctx = &core->ctx[core->last_embryo];
 	ck_assert(ctx->flags & TCP_CTX_NODELAY);
@@ -204,7 +215,10 @@ START_TEST(syn_sent__syn_ack_connects)
 {
 	connecting();
 	ck_assert_str_eq(fake_take(core), "S 0+0 0; ");
-	fake_rx_seg(core, ctx, (struct tcp_seg){.seq = FAKE_IRS, .ack = ctx->iss + 1, .flags = TCP_SYN | TCP_ACK});
+	fake_rx_seg(core, ctx,
+			(struct tcp_seg){.seq = FAKE_IRS,
+					.ack = ctx->iss + 1,
+					.flags = TCP_SYN | TCP_ACK});
 	ck_assert_str_eq(fake_take(core), "connected; ");
 	fake_flush(core);
 	ck_assert_str_eq(fake_take(core), "A 1+0 1; ");
@@ -216,8 +230,11 @@ END_TEST
 START_TEST(syn_sent__handshake_ack_rides_on_data)
 {
 	connecting();
-	fake_rx_seg(core, ctx, (struct tcp_seg){.seq = FAKE_IRS, .ack = ctx->iss + 1, .flags = TCP_SYN | TCP_ACK,
-			.wnd = 9000});
+	fake_rx_seg(core, ctx,
+			(struct tcp_seg){.seq = FAKE_IRS,
+					.ack = ctx->iss + 1,
+					.flags = TCP_SYN | TCP_ACK,
+					.wnd = 9000});
 	fake_take(core);
 	fake_write(core, ctx, 64);
 	fake_flush(core);
@@ -231,8 +248,11 @@ START_TEST(syn_sent__data_written_before_leaves_with_the_ack)
 	connecting();
 	fake_write(core, ctx, 64);
 	fake_take(core);
-	fake_rx_seg(core, ctx, (struct tcp_seg){.seq = FAKE_IRS, .ack = ctx->iss + 1, .flags = TCP_SYN | TCP_ACK,
-			.wnd = 9000});
+	fake_rx_seg(core, ctx,
+			(struct tcp_seg){.seq = FAKE_IRS,
+					.ack = ctx->iss + 1,
+					.flags = TCP_SYN | TCP_ACK,
+					.wnd = 9000});
 	fake_flush(core);
 	ck_assert_str_eq(fake_take(core), "connected; PA 1+64 1; ");
 	fake_free(core);
@@ -243,8 +263,11 @@ START_TEST(syn_sent__syn_ack_with_data_and_fin)
 {
 	connecting();
 	fake_take(core);
-	fake_rx_seg(core, ctx, (struct tcp_seg){.seq = FAKE_IRS, .ack = ctx->iss + 1, .len = 50,
-			.flags = TCP_SYN | TCP_ACK | TCP_FIN});
+	fake_rx_seg(core, ctx,
+			(struct tcp_seg){.seq = FAKE_IRS,
+					.ack = ctx->iss + 1,
+					.len = 50,
+					.flags = TCP_SYN | TCP_ACK | TCP_FIN});
 	ck_assert_str_eq(fake_take(core), "connected; place 0+50; readable 50; readable 50 fin; ");
 	ck_assert_uint_eq(ctx->state, TCP_STATE_CLOSE_WAIT);
 	fake_free(core);
@@ -255,7 +278,9 @@ START_TEST(syn_sent__wrong_ack_is_reset)
 {
 	connecting();
 	fake_take(core);
-	fake_rx_seg(core, ctx, (struct tcp_seg){.seq = 7, .ack = ctx->iss + 2, .flags = TCP_SYN | TCP_ACK});
+	fake_rx_seg(core, ctx,
+			(struct tcp_seg){
+					.seq = 7, .ack = ctx->iss + 2, .flags = TCP_SYN | TCP_ACK});
 	ck_assert_str_eq(fake_take(core), "R 2+0 0; ");
 	ck_assert_uint_eq(ctx->state, TCP_STATE_SYN_SENT);
 	fake_free(core);
@@ -266,8 +291,11 @@ START_TEST(syn_sent__rst_with_ack_refuses)
 {
 	connecting();
 	fake_take(core);
-	ck_assert_int_eq(fake_rx_seg(core, ctx, (struct tcp_seg){.seq = 0, .ack = ctx->iss + 1,
-			.flags = TCP_RST | TCP_ACK}), TCP_RX_FREED);
+	ck_assert_int_eq(fake_rx_seg(core, ctx,
+					 (struct tcp_seg){.seq = 0,
+							 .ack = ctx->iss + 1,
+							 .flags = TCP_RST | TCP_ACK}),
+			TCP_RX_FREED);
 	ck_assert_str_eq(fake_take(core), "closed REFUSED; free; ");
 	fake_free(core);
 }
@@ -291,8 +319,11 @@ START_TEST(syn_sent__simultaneous_open)
 	fake_rx_seg(core, ctx, (struct tcp_seg){.seq = FAKE_IRS, .flags = TCP_SYN, .wnd = 500});
 	ck_assert_str_eq(fake_take(core), "SA 0+0 1; ");
 	ck_assert_uint_eq(ctx->state, TCP_STATE_SYN_RECEIVED);
-	fake_rx_seg(core, ctx, (struct tcp_seg){.seq = FAKE_IRS, .ack = ctx->iss + 1, .flags = TCP_SYN | TCP_ACK,
-			.wnd = 500});
+	fake_rx_seg(core, ctx,
+			(struct tcp_seg){.seq = FAKE_IRS,
+					.ack = ctx->iss + 1,
+					.flags = TCP_SYN | TCP_ACK,
+					.wnd = 500});
 	ck_assert_str_eq(fake_take(core), "connected; ");
 	ck_assert_uint_eq(ctx->state, TCP_STATE_ESTABLISHED);
 	fake_free(core);
@@ -302,13 +333,23 @@ END_TEST
 START_TEST(syn_sent__window_of_a_crossing_syn_ack_is_not_scaled)
 {
 	uint8_t opt[40];
-	uint8_t opt_len = fake_syn_opts(&(struct fake_peer){.wscale = true, .mss = 1460}, 0, 0, opt);
+	uint8_t opt_len =
+			fake_syn_opts(&(struct fake_peer){.wscale = true, .mss = 1460}, 0, 0, opt);
 
 	connecting();
-	fake_rx_seg(core, ctx, (struct tcp_seg){.seq = FAKE_IRS, .flags = TCP_SYN, .wnd = 500, .opt = opt,
-			.opt_len = opt_len});
-	fake_rx_seg(core, ctx, (struct tcp_seg){.seq = FAKE_IRS, .ack = ctx->iss + 1, .flags = TCP_SYN | TCP_ACK,
-			.wnd = 500, .opt = opt, .opt_len = opt_len});
+	fake_rx_seg(core, ctx,
+			(struct tcp_seg){.seq = FAKE_IRS,
+					.flags = TCP_SYN,
+					.wnd = 500,
+					.opt = opt,
+					.opt_len = opt_len});
+	fake_rx_seg(core, ctx,
+			(struct tcp_seg){.seq = FAKE_IRS,
+					.ack = ctx->iss + 1,
+					.flags = TCP_SYN | TCP_ACK,
+					.wnd = 500,
+					.opt = opt,
+					.opt_len = opt_len});
 	ck_assert_uint_eq(ctx->state, TCP_STATE_ESTABLISHED);
 	ck_assert_uint_eq(ctx->snd_wscale, 7);
 	ck_assert_uint_eq(ctx->snd_wnd, 500);
@@ -417,7 +458,9 @@ START_TEST(time_wait__newer_syn_takes_over_above_the_old_numbers)
 	time_wait(NULL);
 	snd_nxt = ctx->snd_nxt;
 	master = fake_listener(core);
-	ck_assert_int_eq(syn_with(ctx, TCP_SYN, FAKE_IRS + 100, &(struct fake_peer){.mss = 1460}, 0), TCP_RX_AGAIN);
+	ck_assert_int_eq(
+			syn_with(ctx, TCP_SYN, FAKE_IRS + 100, &(struct fake_peer){.mss = 1460}, 0),
+			TCP_RX_AGAIN);
 	ck_assert_str_eq(fake_take(core), "free; ");
 	syn_with(master, TCP_SYN, FAKE_IRS + 100, &(struct fake_peer){.mss = 1460}, 0);
 	ck_assert_int_ge((int32_t)(core->ctx[core->last_embryo].iss - snd_nxt), 65537);
@@ -428,7 +471,9 @@ END_TEST
 START_TEST(time_wait__older_syn_is_answered_by_ack)
 {
 	time_wait(NULL);
-	ck_assert_int_eq(syn_with(ctx, TCP_SYN, FAKE_IRS - 100, &(struct fake_peer){.mss = 1460}, 0), TCP_RX_OK);
+	ck_assert_int_eq(
+			syn_with(ctx, TCP_SYN, FAKE_IRS - 100, &(struct fake_peer){.mss = 1460}, 0),
+			TCP_RX_OK);
 	ck_assert_str_eq(fake_take(core), "A 2+0 2; ");
 	fake_free(core);
 }
@@ -461,7 +506,8 @@ START_TEST(time_wait__an_active_open_takes_over_after_a_second)
 	uint32_t snd_nxt;
 
 	time_wait(&peer);
-	snd_nxt = ctx->snd_nxt + 100000000; /* it has sent more than the clock of first numbers has moved */
+	snd_nxt = ctx->snd_nxt +
+		  100000000; /* it has sent more than the clock of first numbers has moved */
 	ctx->snd_nxt = snd_nxt;
 	core->now_us += 900000;
 	ck_assert(!tcp_reuse(&core->stack, core, ctx, core->now_us));
@@ -486,19 +532,25 @@ START_TEST(time_wait__without_timestamps_no_active_open_takes_over)
 END_TEST
 
 FACTS("tcp listen", time_wait__an_active_open_takes_over_after_a_second,
-	time_wait__without_timestamps_no_active_open_takes_over, tcp_listen_rx__syn_makes_an_embryo, tcp_listen_rx__ack_is_reset, tcp_listen_rx__rst_is_ignored,
-	tcp_listen_rx__syn_fin_is_dropped, tcp_listen_rx__backlog_full_is_silent,
-	tcp_listen_rx__no_mss_option_means_536, tcp_listen_rx__children_inherit_parameters,
-	syn_received__ack_accepts, syn_received__ack_with_data_delivers_after_accept,
-	syn_received__no_child_keeps_the_embryo, syn_received__wrong_ack_is_reset,
-	syn_received__rst_frees_the_embryo_without_telling, syn_received__repeated_syn_repeats_the_syn_ack,
-	syn_received__syn_ack_is_sent_again_and_given_up, syn_sent__syn_ack_connects,
-	syn_sent__handshake_ack_rides_on_data, syn_sent__data_written_before_leaves_with_the_ack,
-	syn_sent__syn_ack_with_data_and_fin, syn_sent__wrong_ack_is_reset, syn_sent__rst_with_ack_refuses,
-	syn_sent__rst_without_ack_is_ignored, syn_sent__simultaneous_open,
-	syn_sent__window_of_a_crossing_syn_ack_is_not_scaled, syn_sent__retries_then_times_out,
-	syn_sent__port_full_tries_again_soon, syn_sent__close_just_ends, time_wait__ends_after_a_minute,
-	time_wait__repeated_fin_is_acked_and_starts_again, time_wait__rst_is_ignored,
-	time_wait__newer_syn_takes_over_above_the_old_numbers, time_wait__older_syn_is_answered_by_ack,
-	time_wait__older_number_with_newer_timestamp_takes_over,
-	time_wait__newer_number_with_older_timestamp_does_not)
+		time_wait__without_timestamps_no_active_open_takes_over,
+		tcp_listen_rx__syn_makes_an_embryo, tcp_listen_rx__ack_is_reset,
+		tcp_listen_rx__rst_is_ignored, tcp_listen_rx__syn_fin_is_dropped,
+		tcp_listen_rx__backlog_full_is_silent, tcp_listen_rx__no_mss_option_means_536,
+		tcp_listen_rx__children_inherit_parameters, syn_received__ack_accepts,
+		syn_received__ack_with_data_delivers_after_accept,
+		syn_received__no_child_keeps_the_embryo, syn_received__wrong_ack_is_reset,
+		syn_received__rst_frees_the_embryo_without_telling,
+		syn_received__repeated_syn_repeats_the_syn_ack,
+		syn_received__syn_ack_is_sent_again_and_given_up, syn_sent__syn_ack_connects,
+		syn_sent__handshake_ack_rides_on_data,
+		syn_sent__data_written_before_leaves_with_the_ack,
+		syn_sent__syn_ack_with_data_and_fin, syn_sent__wrong_ack_is_reset,
+		syn_sent__rst_with_ack_refuses, syn_sent__rst_without_ack_is_ignored,
+		syn_sent__simultaneous_open, syn_sent__window_of_a_crossing_syn_ack_is_not_scaled,
+		syn_sent__retries_then_times_out, syn_sent__port_full_tries_again_soon,
+		syn_sent__close_just_ends, time_wait__ends_after_a_minute,
+		time_wait__repeated_fin_is_acked_and_starts_again, time_wait__rst_is_ignored,
+		time_wait__newer_syn_takes_over_above_the_old_numbers,
+		time_wait__older_syn_is_answered_by_ack,
+		time_wait__older_number_with_newer_timestamp_takes_over,
+		time_wait__newer_number_with_older_timestamp_does_not)

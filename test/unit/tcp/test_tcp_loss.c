@@ -8,7 +8,7 @@ static struct core *core;
 static struct tcp_ctx *ctx;
 
 #define MSS 1460u
-#define SEG(i) (1 + (i) * MSS) /* sequence of segment i, relative to ISS */
+#define SEG(i) (1 + (i)*MSS) /* sequence of segment i, relative to ISS */
 
 /* Ten segments in flight, more to send. */
 static void in_flight(bool sack)
@@ -68,7 +68,8 @@ START_TEST(newreno__more_duplicates_let_new_segments_go)
 	for (int i = 0; i < 6; i++)
 		dupack();
 	/* flight 12, less 9 duplicates: 3 in the network; cwnd 7 */
-	ck_assert_str_eq(fake_take(core), "A 17521+1460 1; A 18981+1460 1; A 20441+1460 1; A 21901+1460 1; ");
+	ck_assert_str_eq(fake_take(core),
+			"A 17521+1460 1; A 18981+1460 1; A 20441+1460 1; A 21901+1460 1; ");
 	fake_free(core);
 }
 END_TEST
@@ -150,11 +151,13 @@ END_TEST
 START_TEST(sack__only_the_holes_are_sent_again)
 {
 	in_flight(true);
-	fake_rx_sack(core, ctx, 1, 1, (const uint32_t[][2]){{SEG(6), SEG(10)}, {SEG(3), SEG(5)}}, 2);
+	fake_rx_sack(core, ctx, 1, 1, (const uint32_t[][2]){{SEG(6), SEG(10)}, {SEG(3), SEG(5)}},
+			2);
 	fake_flush(core);
 	/* lost: 0, 1, 2, 5; pipe 1 + ... up to cwnd of 7 */
-	ck_assert_str_eq(fake_take(core), "rtx A 1+1460 1; rtx A 1461+1460 1; rtx A 2921+1460 1; rtx A 7301+1460 1; "
-					  "A 14601+1460 1; A 16061+1460 1; A 17521+1460 1; ");
+	ck_assert_str_eq(fake_take(core),
+			"rtx A 1+1460 1; rtx A 1461+1460 1; rtx A 2921+1460 1; rtx A 7301+1460 1; "
+			"A 14601+1460 1; A 16061+1460 1; A 17521+1460 1; ");
 	fake_free(core);
 }
 END_TEST
@@ -277,7 +280,8 @@ START_TEST(rto__sacked_bytes_are_not_sent_again)
 	fake_take(core);
 	fake_rx(core, ctx, TCP_ACK, 1, SEG(2), 0);
 	fake_flush(core);
-	ck_assert_str_eq(fake_take(core), "acked 2920; rtx A 2921+1460 1; rtx A 4381+1460 1; rtx A 5841+1460 1; ");
+	ck_assert_str_eq(fake_take(core),
+			"acked 2920; rtx A 2921+1460 1; rtx A 4381+1460 1; rtx A 5841+1460 1; ");
 	fake_free(core);
 }
 END_TEST
@@ -359,7 +363,8 @@ END_TEST
 START_TEST(user_timeout__ends_before_the_retries)
 {
 	in_flight(true);
-	tcp_param(&core->stack, core, ctx, &(struct tcp_param){.user_timeout_ms = 1000}, core->now_us);
+	tcp_param(&core->stack, core, ctx, &(struct tcp_param){.user_timeout_ms = 1000},
+			core->now_us);
 	fake_run(core, 990);
 	ck_assert_uint_eq(core->closed_n, 0);
 	fake_run(core, 30);
@@ -372,7 +377,8 @@ END_TEST
 START_TEST(icmp_too_big__shrinks_and_sends_again)
 {
 	in_flight(true);
-	ck_assert(!tcp_icmp_rx(&core->stack, core, ctx, TCP_ICMP_TOO_BIG, ctx->iss + SEG(20), 1000, core->now_us));
+	ck_assert(!tcp_icmp_rx(&core->stack, core, ctx, TCP_ICMP_TOO_BIG, ctx->iss + SEG(20), 1000,
+			core->now_us));
 	ck_assert_uint_eq(ctx->mss, 1460); /* not in flight: forged */
 	tcp_icmp_rx(&core->stack, core, ctx, TCP_ICMP_TOO_BIG, ctx->snd_una, 1000, core->now_us);
 	fake_flush(core);
@@ -386,28 +392,31 @@ END_TEST
 START_TEST(icmp_unreachable__ends_an_attempt_only)
 {
 	in_flight(true);
-	ck_assert(!tcp_icmp_rx(&core->stack, core, ctx, TCP_ICMP_UNREACHABLE, ctx->snd_una, 0, core->now_us));
+	ck_assert(!tcp_icmp_rx(&core->stack, core, ctx, TCP_ICMP_UNREACHABLE, ctx->snd_una, 0,
+			core->now_us));
 	ctx = fake_ctx(core);
 	tcp_connect(&core->stack, core, ctx, &core->tuple, NULL, core->now_us);
 	fake_take(core);
-	ck_assert(tcp_icmp_rx(&core->stack, core, ctx, TCP_ICMP_UNREACHABLE, ctx->iss, 0, core->now_us));
+	ck_assert(tcp_icmp_rx(
+			&core->stack, core, ctx, TCP_ICMP_UNREACHABLE, ctx->iss, 0, core->now_us));
 	ck_assert_str_eq(fake_take(core), "closed UNREACHABLE; free; ");
 	fake_free(core);
 }
 END_TEST
 
-FACTS("tcp loss", limited_transmit__one_new_segment_per_duplicate, newreno__third_duplicate_retransmits,
-	newreno__more_duplicates_let_new_segments_go, newreno__partial_ack_retransmits_the_next_hole,
-	newreno__full_ack_ends_recovery, newreno__echoes_after_recovery_start_no_new_one,
-	dupack__data_or_window_change_does_not_count, sack__three_segments_above_mean_loss,
-	sack__two_segments_above_do_not, sack__only_the_holes_are_sent_again,
-	sack__pipe_never_exceeds_cwnd_in_recovery, sack__hole_sent_once_per_recovery,
-	sack__recovery_ends_at_recover, sack__block_beyond_snd_nxt_is_discarded,
-	sack__reversed_block_is_discarded, sack__dsack_is_no_loss,
-	sack__without_extensions_duplicates_still_count, sack__tail_hole_is_rescued_once,
-	rto__everything_again_in_slow_start, rto__sacked_bytes_are_not_sent_again,
-	rto__backs_off_and_keeps_ssthresh, rto__ack_of_new_data_ends_the_backoff,
-	rto__reneged_scoreboard_is_forgotten, rto__gives_up_after_fifteen,
-	rto__karn_no_sample_from_a_retransmission, rto__fin_is_sent_again,
-	user_timeout__ends_before_the_retries, icmp_too_big__shrinks_and_sends_again,
-	icmp_unreachable__ends_an_attempt_only)
+FACTS("tcp loss", limited_transmit__one_new_segment_per_duplicate,
+		newreno__third_duplicate_retransmits, newreno__more_duplicates_let_new_segments_go,
+		newreno__partial_ack_retransmits_the_next_hole, newreno__full_ack_ends_recovery,
+		newreno__echoes_after_recovery_start_no_new_one,
+		dupack__data_or_window_change_does_not_count, sack__three_segments_above_mean_loss,
+		sack__two_segments_above_do_not, sack__only_the_holes_are_sent_again,
+		sack__pipe_never_exceeds_cwnd_in_recovery, sack__hole_sent_once_per_recovery,
+		sack__recovery_ends_at_recover, sack__block_beyond_snd_nxt_is_discarded,
+		sack__reversed_block_is_discarded, sack__dsack_is_no_loss,
+		sack__without_extensions_duplicates_still_count, sack__tail_hole_is_rescued_once,
+		rto__everything_again_in_slow_start, rto__sacked_bytes_are_not_sent_again,
+		rto__backs_off_and_keeps_ssthresh, rto__ack_of_new_data_ends_the_backoff,
+		rto__reneged_scoreboard_is_forgotten, rto__gives_up_after_fifteen,
+		rto__karn_no_sample_from_a_retransmission, rto__fin_is_sent_again,
+		user_timeout__ends_before_the_retries, icmp_too_big__shrinks_and_sends_again,
+		icmp_unreachable__ends_an_attempt_only)

@@ -14,13 +14,16 @@ static struct tcp_opts parse(uint8_t flags, const uint8_t *opt, uint8_t len)
 	return opts;
 }
 
-#define PARSE(flags, ...) parse(flags, (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
+#define PARSE(flags, ...) \
+	parse(flags, (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
 
 START_TEST(tcp_opt_parse__all_of_a_syn)
 {
-	struct tcp_opts o = PARSE(TCP_SYN, 2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 7, 0, 0, 0, 9, 1, 3, 3, 7);
+	struct tcp_opts o = PARSE(
+			TCP_SYN, 2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 7, 0, 0, 0, 9, 1, 3, 3, 7);
 
-	ck_assert_uint_eq(o.has, TCP_OPT_HAS_MSS | TCP_OPT_HAS_SACK_PERM | TCP_OPT_HAS_TS | TCP_OPT_HAS_WSCALE);
+	ck_assert_uint_eq(o.has, TCP_OPT_HAS_MSS | TCP_OPT_HAS_SACK_PERM | TCP_OPT_HAS_TS |
+						 TCP_OPT_HAS_WSCALE);
 	ck_assert_uint_eq(o.mss, 1460);
 	ck_assert_uint_eq(o.tsval, 7);
 	ck_assert_uint_eq(o.tsecr, 9);
@@ -86,8 +89,11 @@ START_TEST(tcp_opt_put_syn__reads_back)
 {
 	struct core *core = fake_new(NULL);
 	struct tcp_env e = TCP_ENV(&core->stack, core, core->now_us);
-	struct tcp_ctx ctx = {.flags = TCP_CTX_TS | TCP_CTX_SACK | TCP_CTX_WSCALE, .mss_adv = 1400,
-			.rcv_wscale = 7, .ts_off = 5, .ts_recent = 77};
+	struct tcp_ctx ctx = {.flags = TCP_CTX_TS | TCP_CTX_SACK | TCP_CTX_WSCALE,
+			.mss_adv = 1400,
+			.rcv_wscale = 7,
+			.ts_off = 5,
+			.ts_recent = 77};
 	uint8_t opt[40];
 	uint8_t len = tcp_opt_put_syn(&e, &ctx, opt);
 	struct tcp_opts o = parse(TCP_SYN, opt, len);
@@ -140,8 +146,10 @@ START_TEST(tcp_opt_put__three_blocks_beside_timestamps)
 END_TEST
 
 FACTS("tcp opt", tcp_opt_parse__all_of_a_syn, tcp_opt_parse__syn_options_only_in_syn,
-	tcp_opt_parse__wscale_at_most_14, tcp_opt_parse__sack_blocks,
-	tcp_opt_parse__sack_of_odd_length_is_ignored, tcp_opt_parse__length_zero_ends_the_reading,
-	tcp_opt_parse__length_beyond_the_end_ends_the_reading, tcp_opt_parse__unknown_is_skipped,
-	tcp_opt_parse__end_of_list_ends, tcp_opt_put_syn__reads_back, tcp_opt_put_syn__only_what_was_agreed,
-	tcp_opt_put__three_blocks_beside_timestamps)
+		tcp_opt_parse__wscale_at_most_14, tcp_opt_parse__sack_blocks,
+		tcp_opt_parse__sack_of_odd_length_is_ignored,
+		tcp_opt_parse__length_zero_ends_the_reading,
+		tcp_opt_parse__length_beyond_the_end_ends_the_reading,
+		tcp_opt_parse__unknown_is_skipped, tcp_opt_parse__end_of_list_ends,
+		tcp_opt_put_syn__reads_back, tcp_opt_put_syn__only_what_was_agreed,
+		tcp_opt_put__three_blocks_beside_timestamps)

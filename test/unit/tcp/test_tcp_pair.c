@@ -17,10 +17,10 @@
 #define EMBRYO_SLACK 65535u /* a SYN-ACK may promise more than there is */
 
 /* ck_assert() reports to its parent process even if all is well: too slow for every byte. */
-#define MUST(p, cond)                                                                              \
-	do {                                                                                       \
-		if (!(cond))                                                                       \
-			ck_abort_msg("seed %lu: not true: %s", (unsigned long)(p)->seed, #cond);   \
+#define MUST(p, cond)                                                                            \
+	do {                                                                                     \
+		if (!(cond))                                                                     \
+			ck_abort_msg("seed %lu: not true: %s", (unsigned long)(p)->seed, #cond); \
 	} while (0)
 
 struct packet {
@@ -35,17 +35,17 @@ struct end {
 	struct core *core;
 	struct pair *pair;
 	int side;
-	uint32_t ctx_idx;    /* the connection, 0 = none (yet, or any more) */
+	uint32_t ctx_idx; /* the connection, 0 = none (yet, or any more) */
 	uint32_t master_idx;
-	uint32_t total;      /* bytes to send */
+	uint32_t total; /* bytes to send */
 	uint32_t written;
 	uint32_t acked;
 	uint32_t rcv_tail;
 	uint32_t rcv_head;
-	uint32_t buf_bytes;  /* receive buffer */
+	uint32_t buf_bytes; /* receive buffer */
 	bool fin_seen, shut, closed, was_open;
 	enum eta_status why;
-	uint8_t *have;       /* [STREAM_MAX] stored bytes */
+	uint8_t *have; /* [STREAM_MAX] stored bytes */
 };
 
 struct pair {
@@ -82,7 +82,8 @@ static uint8_t pattern(int from, uint32_t off)
 	return (uint8_t)(x >> 13 ^ x);
 }
 
-static uint32_t on_place(struct core *core, struct tcp_ctx *ctx, uint32_t off, const uint8_t *data, uint32_t len)
+static uint32_t on_place(struct core *core, struct tcp_ctx *ctx, uint32_t off, const uint8_t *data,
+		uint32_t len)
 {
 	struct end *end = core->arg;
 
@@ -150,8 +151,11 @@ static void wire_put(struct pair *p, struct end *from, const struct tcp_txseg *s
 	else if (at_us < p->link_free_us[from->side])
 		at_us = p->link_free_us[from->side];
 	p->link_free_us[from->side] = at_us + 1;
-	p->wire[p->wire_n++] = (struct packet){
-		.at_us = at_us, .order = p->order++, .seg = *seg, .segs = segs, .to = !from->side};
+	p->wire[p->wire_n++] = (struct packet){.at_us = at_us,
+			.order = p->order++,
+			.seg = *seg,
+			.segs = segs,
+			.to = !from->side};
 }
 
 static int32_t on_send(struct core *core, struct tcp_ctx *ctx, const struct tcp_txseg *seg)
@@ -176,7 +180,7 @@ static int32_t on_send(struct core *core, struct tcp_ctx *ctx, const struct tcp_
 		one.off += done;
 		one.len = len - done < step ? len - done : step;
 		if (done + one.len < seg->len)
-			one.flags &= (uint8_t)~(TCP_FIN | TCP_PSH);
+			one.flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 		while (copies--)
 			wire_put(p, end, &one, (one.len + seg->mss - 1) / seg->mss);
 		done += one.len;
@@ -190,9 +194,15 @@ static void deliver(struct pair *p, struct end *to, const struct packet *packet)
 {
 	static uint8_t data[65536];
 	struct core *core = to->core;
-	struct tcp_seg seg = {.seq = packet->seg.seq, .ack = packet->seg.ack, .wnd = packet->seg.wnd,
-			.urg = packet->seg.urg, .flags = packet->seg.flags, .opt = packet->seg.opt,
-			.opt_len = packet->seg.opt_len, .data = data, .len = packet->seg.len,
+	struct tcp_seg seg = {.seq = packet->seg.seq,
+			.ack = packet->seg.ack,
+			.wnd = packet->seg.wnd,
+			.urg = packet->seg.urg,
+			.flags = packet->seg.flags,
+			.opt = packet->seg.opt,
+			.opt_len = packet->seg.opt_len,
+			.data = data,
+			.len = packet->seg.len,
 			.segs = (uint16_t)(packet->segs ? packet->segs : 1)};
 	uint32_t idx = to->ctx_idx ? to->ctx_idx : to->master_idx;
 	enum tcp_verdict verdict;
@@ -254,7 +264,8 @@ static void check_ends(struct pair *p, const char *when)
 		const char *broken = tcp_stack_check(&p->end[i].core->stack);
 
 		if (broken)
-			ck_abort_msg("seed %lu, side %d, %s: %s", (unsigned long)p->seed, i, when, broken);
+			ck_abort_msg("seed %lu, side %d, %s: %s", (unsigned long)p->seed, i, when,
+					broken);
 	}
 }
 
@@ -371,7 +382,8 @@ static void pair_run(uint64_t seed)
 		param.quickack = chance(p, 200);
 		if (i == 0 || both_connect) {
 			end->ctx_idx = ctx->idx;
-			tcp_connect(&end->core->stack, end->core, ctx, &end->core->tuple, &param, p->now_us);
+			tcp_connect(&end->core->stack, end->core, ctx, &end->core->tuple, &param,
+					p->now_us);
 		} else {
 			end->master_idx = ctx->idx;
 			tcp_listen(&end->core->stack, ctx, &param);
@@ -387,13 +399,15 @@ static void pair_run(uint64_t seed)
 		struct end *end = &p->end[i];
 		struct end *peer = &p->end[!i];
 
-		ck_assert_msg(end->closed, "seed %lu: side %d never closed (state %u, %u of %u received)",
-				(unsigned long)seed, i, end->ctx_idx ? end->core->ctx[end->ctx_idx].state : 0,
+		ck_assert_msg(end->closed,
+				"seed %lu: side %d never closed (state %u, %u of %u received)",
+				(unsigned long)seed, i,
+				end->ctx_idx ? end->core->ctx[end->ctx_idx].state : 0,
 				end->rcv_tail, peer->total);
-		ck_assert_msg(end->why == ETA_STATUS_OK, "seed %lu: side %d ended by %s", (unsigned long)seed, i,
-				eta_status_text(end->why));
-		ck_assert_msg(end->rcv_tail == peer->total, "seed %lu: %u of %u bytes", (unsigned long)seed,
-				end->rcv_tail, peer->total);
+		ck_assert_msg(end->why == ETA_STATUS_OK, "seed %lu: side %d ended by %s",
+				(unsigned long)seed, i, eta_status_text(end->why));
+		ck_assert_msg(end->rcv_tail == peer->total, "seed %lu: %u of %u bytes",
+				(unsigned long)seed, end->rcv_tail, peer->total);
 		MUST(p, end->acked == end->total);
 	}
 	/* Nothing is left behind, but the listener. */
@@ -404,8 +418,8 @@ static void pair_run(uint64_t seed)
 		fake_run(end->core, 200000);
 		for (uint32_t k = 1; k < FAKE_CTX_N; k++)
 			ck_assert_msg(end->core->ctx[k].idx == 0 || k == end->master_idx,
-					"seed %lu: side %d keeps a context in state %u", (unsigned long)seed, i,
-					end->core->ctx[k].state);
+					"seed %lu: side %d keeps a context in state %u",
+					(unsigned long)seed, i, end->core->ctx[k].state);
 		ck_assert_uint_eq(end->core->stack.stats.curr_estab, 0);
 		free(end->have);
 		fake_free(end->core);

@@ -120,7 +120,8 @@ START_TEST(tcp_ext_get__exhausts_and_comes_back)
 	uint32_t a, b, c;
 
 	tcp_conf_default(&conf);
-	tcp_stack_init(&stack, &(struct tcp_mem){.ctx = ctx, .ctx_n = 2, .ext = pool, .ext_n = 4}, &conf, 0);
+	tcp_stack_init(&stack, &(struct tcp_mem){.ctx = ctx, .ctx_n = 2, .ext = pool, .ext_n = 4},
+			&conf, 0);
 	a = tcp_ext_get(&stack);
 	b = tcp_ext_get(&stack);
 	c = tcp_ext_get(&stack);
@@ -134,8 +135,9 @@ START_TEST(tcp_ext_get__exhausts_and_comes_back)
 }
 END_TEST
 
-FACTS("tcp range", tcp_range_add__keeps_order, tcp_range_add__adjacent_melt, tcp_range_add__swallows_several,
-	tcp_range_add__contained_changes_nothing, tcp_range_add__across_zero,
-	tcp_range_add__full_refuses_the_farthest, tcp_range_add__full_drops_the_farthest_for_a_nearer,
-	tcp_range_trim__cuts_through_a_range, tcp_range_bytes__counts_before_a_point, tcp_range_find__half_open,
-	tcp_ext_get__exhausts_and_comes_back)
+FACTS("tcp range", tcp_range_add__keeps_order, tcp_range_add__adjacent_melt,
+		tcp_range_add__swallows_several, tcp_range_add__contained_changes_nothing,
+		tcp_range_add__across_zero, tcp_range_add__full_refuses_the_farthest,
+		tcp_range_add__full_drops_the_farthest_for_a_nearer,
+		tcp_range_trim__cuts_through_a_range, tcp_range_bytes__counts_before_a_point,
+		tcp_range_find__half_open, tcp_ext_get__exhausts_and_comes_back)

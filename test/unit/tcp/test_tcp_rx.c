@@ -17,7 +17,10 @@ static void open_ts(void)
 
 	tcp_conf_default(&conf);
 	core = fake_new(&conf);
-	ctx = fake_accepted(core, &(struct fake_peer){.timestamps = true, .sack = true, .wscale = true, .mss = 1460});
+	ctx = fake_accepted(core, &(struct fake_peer){.timestamps = true,
+						  .sack = true,
+						  .wscale = true,
+						  .mss = 1460});
 }
 
 START_TEST(tcp_rx__in_order_takes_the_fast_path)
@@ -67,8 +70,13 @@ START_TEST(tcp_rx__superframe_counts_as_its_segments)
 {
 	open_new();
 	ctx->quick_n = 0;
-	fake_rx_seg(core, ctx, (struct tcp_seg){.seq = ctx->rcv_nxt, .ack = ctx->snd_una, .flags = TCP_ACK,
-			.len = 14600, .segs = 10, .wnd = 100});
+	fake_rx_seg(core, ctx,
+			(struct tcp_seg){.seq = ctx->rcv_nxt,
+					.ack = ctx->snd_una,
+					.flags = TCP_ACK,
+					.len = 14600,
+					.segs = 10,
+					.wnd = 100});
 	ck_assert_uint_eq(ctx->rcv_mss, 1460);
 	fake_flush(core);
 	ck_assert_str_eq(fake_take(core), "place 0+14600; readable 14600; A 1+0 14601; ");
@@ -314,13 +322,16 @@ START_TEST(tcp_rx__across_sequence_zero)
 END_TEST
 
 FACTS("tcp rx", tcp_rx__in_order_takes_the_fast_path, tcp_rx__request_and_response_are_two_segments,
-	tcp_rx__second_full_segment_is_acked_at_once, tcp_rx__superframe_counts_as_its_segments,
-	tcp_rx__bulk_start_is_acked_quickly, tcp_rx__first_small_segments_are_acked_with_their_burst,
-	tcp_rx__who_speaks_first_acks_the_first_answer_at_once, tcp_rx__after_sixteen_acks_small_segments_wait,
-	tcp_rx__lone_segment_is_acked_by_the_timer,
-	tcp_rx__after_the_timer_small_segments_are_acked_quickly, tcp_rx__quickack_option_acks_each,
-	tcp_rx__one_burst_one_ack, tcp_rx__ack_frees_bytes_and_stops_the_timer,
-	tcp_rx__partial_ack_keeps_the_timer, tcp_rx__rtt_is_measured, tcp_rx__timestamps_stay_on_the_fast_path,
-	tcp_rx__ts_recent_is_that_of_the_first_unacked_segment, tcp_rx__paws_drops_and_acks,
-	tcp_rx__paws_forgets_after_24_days, tcp_rx__memory_short_takes_what_fits,
-	tcp_rx__window_field_is_scaled, tcp_rx__across_sequence_zero)
+		tcp_rx__second_full_segment_is_acked_at_once,
+		tcp_rx__superframe_counts_as_its_segments, tcp_rx__bulk_start_is_acked_quickly,
+		tcp_rx__first_small_segments_are_acked_with_their_burst,
+		tcp_rx__who_speaks_first_acks_the_first_answer_at_once,
+		tcp_rx__after_sixteen_acks_small_segments_wait,
+		tcp_rx__lone_segment_is_acked_by_the_timer,
+		tcp_rx__after_the_timer_small_segments_are_acked_quickly,
+		tcp_rx__quickack_option_acks_each, tcp_rx__one_burst_one_ack,
+		tcp_rx__ack_frees_bytes_and_stops_the_timer, tcp_rx__partial_ack_keeps_the_timer,
+		tcp_rx__rtt_is_measured, tcp_rx__timestamps_stay_on_the_fast_path,
+		tcp_rx__ts_recent_is_that_of_the_first_unacked_segment, tcp_rx__paws_drops_and_acks,
+		tcp_rx__paws_forgets_after_24_days, tcp_rx__memory_short_takes_what_fits,
+		tcp_rx__window_field_is_scaled, tcp_rx__across_sequence_zero)

@@ -162,7 +162,8 @@ START_TEST(rx_rst__challenges_are_limited)
 		fake_rx(core, ctx, TCP_RST, 2, 0, 0);
 	ck_assert_uint_ge(core->stack.stats.challenge_ack, 5);
 	ck_assert_uint_le(core->stack.stats.challenge_ack, 15);
-	ck_assert_uint_eq(core->stack.stats.challenge_ack + core->stack.stats.ack_skipped_challenge, 100);
+	ck_assert_uint_eq(core->stack.stats.challenge_ack + core->stack.stats.ack_skipped_challenge,
+			100);
 	core->now_us += 1001000;
 	fake_take(core);
 	fake_rx(core, ctx, TCP_RST, 2, 0, 0);
@@ -364,7 +365,8 @@ START_TEST(rx_fin__with_text)
 	open_new();
 	fake_rx(core, ctx, TCP_ACK | TCP_FIN, 1, 1, 100);
 	fake_flush(core);
-	ck_assert_str_eq(fake_take(core), "place 0+100; readable 100; readable 100 fin; A 1+0 102; ");
+	ck_assert_str_eq(fake_take(core),
+			"place 0+100; readable 100; readable 100 fin; A 1+0 102; ");
 	ck_assert_uint_eq(ctx->state, TCP_STATE_CLOSE_WAIT);
 	fake_free(core);
 }
@@ -379,7 +381,8 @@ START_TEST(rx_fin__out_of_order_waits_for_the_hole)
 	ck_assert_uint_eq(ctx->state, TCP_STATE_ESTABLISHED);
 	fake_rx(core, ctx, TCP_ACK, 1, 1, 100);
 	fake_flush(core);
-	ck_assert_str_eq(fake_take(core), "place 0+100; readable 150; readable 150 fin; A 1+0 152; ");
+	ck_assert_str_eq(fake_take(core),
+			"place 0+100; readable 150; readable 150 fin; A 1+0 152; ");
 	fake_free(core);
 }
 END_TEST
@@ -521,20 +524,26 @@ START_TEST(tcp_rx_no_ctx__as_rfc_9293_3_10_7_1)
 }
 END_TEST
 
-FACTS("tcp rx slow", rx_seq__old_segment_is_acked_at_once, rx_seq__beyond_the_window_is_acked_not_placed,
-	rx_seq__overlap_is_cut_on_the_left, rx_seq__excess_is_cut_on_the_right,
-	rx_seq__shut_window_still_takes_the_ack, rx_seq__empty_ack_at_the_right_edge_is_acceptable,
-	rx_seq__empty_strays_are_answered_twice_a_second, rx_rst__exact_number_resets,
-	rx_rst__in_window_is_challenged, rx_rst__outside_the_window_is_silent, rx_rst__challenges_are_limited,
-	rx_rst__last_ack_ends_quietly, rx_syn__established_is_challenged, rx_ack__missing_flag_is_dropped,
-	rx_ack__of_unsent_data_is_challenged_and_dropped, rx_ack__old_ack_still_delivers_text,
-	rx_ack__older_than_any_window_is_challenged, rx_window__old_segment_does_not_move_it,
-	rx_window__older_ack_of_the_same_number_does_not_move_it,
-	rx_text__out_of_order_is_placed_and_acked, rx_text__newest_block_is_reported_first,
-	rx_text__without_sack_each_gap_is_a_duplicate_ack, rx_text__no_extension_drops_the_gap,
-	rx_text__short_memory_out_of_order_reports_what_is_there, rx_urg__pointer_is_told_once, rx_fin__with_text,
-	rx_fin__out_of_order_waits_for_the_hole, rx_fin__text_after_it_is_cut, rx_fin__into_a_shut_window,
-	rx_fin__repeated_in_close_wait_is_acked, fin_wait_1__ack_of_fin,
-	fin_wait_2__half_closed_still_receives, fin_wait_2__fin_leads_to_time_wait,
-	fin_wait_1__fin_and_ack_together, closing__simultaneous_close, last_ack__ack_of_fin_frees,
-	closed_by_user__new_data_is_reset, tcp_rx_no_ctx__as_rfc_9293_3_10_7_1)
+FACTS("tcp rx slow", rx_seq__old_segment_is_acked_at_once,
+		rx_seq__beyond_the_window_is_acked_not_placed, rx_seq__overlap_is_cut_on_the_left,
+		rx_seq__excess_is_cut_on_the_right, rx_seq__shut_window_still_takes_the_ack,
+		rx_seq__empty_ack_at_the_right_edge_is_acceptable,
+		rx_seq__empty_strays_are_answered_twice_a_second, rx_rst__exact_number_resets,
+		rx_rst__in_window_is_challenged, rx_rst__outside_the_window_is_silent,
+		rx_rst__challenges_are_limited, rx_rst__last_ack_ends_quietly,
+		rx_syn__established_is_challenged, rx_ack__missing_flag_is_dropped,
+		rx_ack__of_unsent_data_is_challenged_and_dropped,
+		rx_ack__old_ack_still_delivers_text, rx_ack__older_than_any_window_is_challenged,
+		rx_window__old_segment_does_not_move_it,
+		rx_window__older_ack_of_the_same_number_does_not_move_it,
+		rx_text__out_of_order_is_placed_and_acked, rx_text__newest_block_is_reported_first,
+		rx_text__without_sack_each_gap_is_a_duplicate_ack,
+		rx_text__no_extension_drops_the_gap,
+		rx_text__short_memory_out_of_order_reports_what_is_there,
+		rx_urg__pointer_is_told_once, rx_fin__with_text,
+		rx_fin__out_of_order_waits_for_the_hole, rx_fin__text_after_it_is_cut,
+		rx_fin__into_a_shut_window, rx_fin__repeated_in_close_wait_is_acked,
+		fin_wait_1__ack_of_fin, fin_wait_2__half_closed_still_receives,
+		fin_wait_2__fin_leads_to_time_wait, fin_wait_1__fin_and_ack_together,
+		closing__simultaneous_close, last_ack__ack_of_fin_frees,
+		closed_by_user__new_data_is_reset, tcp_rx_no_ctx__as_rfc_9293_3_10_7_1)

@@ -234,7 +234,8 @@ START_TEST(sws__small_window_is_not_filled)
 {
 	open_new();
 	ctx->flags |= TCP_CTX_PINGPONG; /* no ACK of its own for the request */
-	fake_rx_wnd(core, ctx, TCP_ACK, 1, 1, 10, 4); /* 512 bytes: less than mss and than half of the largest window */
+	fake_rx_wnd(core, ctx, TCP_ACK, 1, 1, 10,
+			4); /* 512 bytes: less than mss and than half of the largest window */
 	fake_take(core);
 	fake_write(core, ctx, 10000);
 	ck_assert_str_eq(fake_take(core), "");
@@ -388,7 +389,8 @@ START_TEST(persist__opening_sends_at_once_from_the_probed_octet)
 	fake_take(core);
 	fake_rx_wnd(core, ctx, TCP_ACK, 11, 1, 0, 100);
 	fake_flush(core);
-	ck_assert_str_eq(fake_take(core), "A 1+1460 11; A 1461+1460 11; A 2921+1460 11; PA 4381+620 11; ");
+	ck_assert_str_eq(fake_take(core),
+			"A 1+1460 11; A 1461+1460 11; A 2921+1460 11; PA 4381+620 11; ");
 	fake_free(core);
 }
 END_TEST
@@ -400,7 +402,8 @@ START_TEST(persist__probe_that_was_taken_is_not_sent_again)
 	fake_take(core);
 	fake_rx_wnd(core, ctx, TCP_ACK, 11, 2, 0, 100);
 	fake_flush(core);
-	ck_assert_str_eq(fake_take(core), "acked 1; A 2+1460 11; A 1462+1460 11; A 2922+1460 11; PA 4382+619 11; ");
+	ck_assert_str_eq(fake_take(core),
+			"acked 1; A 2+1460 11; A 1462+1460 11; A 2922+1460 11; PA 4382+619 11; ");
 	fake_free(core);
 }
 END_TEST
@@ -524,22 +527,24 @@ START_TEST(tcp_read__beyond_what_was_readable_is_ignored)
 END_TEST
 
 FACTS("tcp tx", tcp_write__sends_at_once_with_push, tcp_write__backwards_or_too_far_is_ignored,
-	tcp_write__initial_window_is_ten_segments, tcp_write__tso_sized_pieces,
-	tcp_write__stops_at_the_peers_window, nagle__second_small_write_waits,
-	nagle__short_tail_of_a_large_write_does_not_wait, nagle__nodelay_sends_each,
-	nagle__setting_nodelay_pushes, nagle__fin_pushes, cork__holds_until_a_segment_is_full,
-	cork__clearing_it_pushes, cork__no_longer_than_200_ms,
-	more__holds_a_short_segment_for_the_next_write, more__no_longer_than_200_ms,
-	more__a_fin_ends_it, urgent__points_behind_the_byte_until_it_is_acked,
-	sws__small_window_is_not_filled,
-	sws__half_of_the_largest_window_is, fin__rides_on_the_last_bytes, fin__alone,
-	port_full__bytes_are_not_counted_as_sent, port_full__nothing_taken_tries_again,
-	idle__cwnd_is_halved_for_each_rto_of_silence, persist__probes_with_one_octet_and_backs_off,
-	persist__answers_keep_it_alive, persist__silence_times_out,
-	persist__opening_sends_at_once_from_the_probed_octet,
-	persist__probe_that_was_taken_is_not_sent_again,
-	tcp_tx_ack__stays_inside_a_window_that_shrank, window__is_what_the_user_gives_scaled,
-	window__never_shrinks, window__edge_moves_by_a_segment_or_not_at_all,
-	window__update_only_when_it_is_worth_it,
-	window__small_reads_of_an_open_window_are_silent,
-	window__drs_asks_for_twice_the_bytes_of_a_round_trip, tcp_read__beyond_what_was_readable_is_ignored)
+		tcp_write__initial_window_is_ten_segments, tcp_write__tso_sized_pieces,
+		tcp_write__stops_at_the_peers_window, nagle__second_small_write_waits,
+		nagle__short_tail_of_a_large_write_does_not_wait, nagle__nodelay_sends_each,
+		nagle__setting_nodelay_pushes, nagle__fin_pushes,
+		cork__holds_until_a_segment_is_full, cork__clearing_it_pushes,
+		cork__no_longer_than_200_ms, more__holds_a_short_segment_for_the_next_write,
+		more__no_longer_than_200_ms, more__a_fin_ends_it,
+		urgent__points_behind_the_byte_until_it_is_acked, sws__small_window_is_not_filled,
+		sws__half_of_the_largest_window_is, fin__rides_on_the_last_bytes, fin__alone,
+		port_full__bytes_are_not_counted_as_sent, port_full__nothing_taken_tries_again,
+		idle__cwnd_is_halved_for_each_rto_of_silence,
+		persist__probes_with_one_octet_and_backs_off, persist__answers_keep_it_alive,
+		persist__silence_times_out, persist__opening_sends_at_once_from_the_probed_octet,
+		persist__probe_that_was_taken_is_not_sent_again,
+		tcp_tx_ack__stays_inside_a_window_that_shrank,
+		window__is_what_the_user_gives_scaled, window__never_shrinks,
+		window__edge_moves_by_a_segment_or_not_at_all,
+		window__update_only_when_it_is_worth_it,
+		window__small_reads_of_an_open_window_are_silent,
+		window__drs_asks_for_twice_the_bytes_of_a_round_trip,
+		tcp_read__beyond_what_was_readable_is_ignored)

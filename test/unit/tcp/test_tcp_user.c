@@ -222,8 +222,12 @@ END_TEST
 static void keepalive(void)
 {
 	open_new();
-	tcp_param(&core->stack, core, ctx, &(struct tcp_param){.keepalive = true, .keep_idle_ms = 10000,
-			.keep_intvl_ms = 1000, .keep_probes = 3}, core->now_us);
+	tcp_param(&core->stack, core, ctx,
+			&(struct tcp_param){.keepalive = true,
+					.keep_idle_ms = 10000,
+					.keep_intvl_ms = 1000,
+					.keep_probes = 3},
+			core->now_us);
 	fake_take(core);
 }
 
@@ -242,7 +246,8 @@ START_TEST(keepalive__silence_resets)
 {
 	keepalive();
 	fake_run(core, 13500);
-	ck_assert_str_eq(fake_take(core), "A 0+0 1; A 0+0 1; A 0+0 1; RA 1+0 1; closed TIMED_OUT; free; ");
+	ck_assert_str_eq(fake_take(core),
+			"A 0+0 1; A 0+0 1; A 0+0 1; RA 1+0 1; closed TIMED_OUT; free; ");
 	fake_free(core);
 }
 END_TEST
@@ -416,14 +421,18 @@ START_TEST(cc_cubic__is_friendly_to_reno_at_small_rtt)
 END_TEST
 
 FACTS("tcp user", tcp_connect__iss_depends_on_tuple_and_time, tcp_connect__offers_all_options,
-	tcp_connect__peer_without_options_gets_none, tcp_connect__timestamps_take_twelve_bytes_of_the_mss,
-	tcp_connect__tiny_mss_of_the_peer_has_a_floor, tcp_close__sends_fin, tcp_close__unread_data_resets,
-	tcp_close__all_read_does_not_reset, tcp_close__read_in_closing_counts, tcp_close__listener_just_ends,
-	tcp_write__after_fin_is_ignored, tcp_abort__resets_and_tells_why, tcp_abort__time_wait_is_silent,
-	fin_wait_2__orphan_ends_after_its_time, fin_wait_2__half_closed_waits_for_ever,
-	keepalive__probes_an_idle_connection, keepalive__silence_resets, keepalive__an_answer_starts_again,
-	keepalive__off_by_default, tcp_next_deadline_us__is_the_delayed_ack, tcp_ctx_info__counts_queues,
-	tcp_ctx_check__sees_a_broken_context, tcp_stats__names_as_linux, cc__slow_start_doubles,
-	cc__no_growth_when_the_user_is_the_limit, cc_newreno__one_segment_per_window,
-	cc_cubic__returns_to_w_max_at_k, cc_cubic__fast_convergence,
-	cc_cubic__is_friendly_to_reno_at_small_rtt)
+		tcp_connect__peer_without_options_gets_none,
+		tcp_connect__timestamps_take_twelve_bytes_of_the_mss,
+		tcp_connect__tiny_mss_of_the_peer_has_a_floor, tcp_close__sends_fin,
+		tcp_close__unread_data_resets, tcp_close__all_read_does_not_reset,
+		tcp_close__read_in_closing_counts, tcp_close__listener_just_ends,
+		tcp_write__after_fin_is_ignored, tcp_abort__resets_and_tells_why,
+		tcp_abort__time_wait_is_silent, fin_wait_2__orphan_ends_after_its_time,
+		fin_wait_2__half_closed_waits_for_ever, keepalive__probes_an_idle_connection,
+		keepalive__silence_resets, keepalive__an_answer_starts_again,
+		keepalive__off_by_default, tcp_next_deadline_us__is_the_delayed_ack,
+		tcp_ctx_info__counts_queues, tcp_ctx_check__sees_a_broken_context,
+		tcp_stats__names_as_linux, cc__slow_start_doubles,
+		cc__no_growth_when_the_user_is_the_limit, cc_newreno__one_segment_per_window,
+		cc_cubic__returns_to_w_max_at_k, cc_cubic__fast_convergence,
+		cc_cubic__is_friendly_to_reno_at_small_rtt)

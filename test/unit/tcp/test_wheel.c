@@ -57,7 +57,8 @@ END_TEST
 
 START_TEST(wheel_take__exact_at_every_level)
 {
-	static const uint32_t delays[] = {1, 63, 64, 65, 4095, 4096, 262143, 262144, 16777216, 1073741824, 2000000000};
+	static const uint32_t delays[] = {1, 63, 64, 65, 4095, 4096, 262143, 262144, 16777216,
+			1073741824, 2000000000};
 
 	for (unsigned int i = 0; i < sizeof(delays) / sizeof(delays[0]); i++) {
 		uint32_t now = 0xfff00fffu * (i + 1);
@@ -156,12 +157,14 @@ START_TEST(wheel_take__random_entries_expire_exactly)
 			left--;
 		}
 		for (uint32_t i = 1; i <= N; i++)
-			ck_assert(table[i].wheel_slot == 0 || (int32_t)(table[i].wheel_at_ms - now) > 0);
+			ck_assert(table[i].wheel_slot == 0 ||
+					(int32_t)(table[i].wheel_at_ms - now) > 0);
 	}
 }
 END_TEST
 
-FACTS("wheel", wheel_take__not_before_its_time, wheel_take__in_order_of_time, wheel_take__exact_at_every_level,
-	wheel_take__past_time_is_due_now, wheel_take__budget_stops_and_resumes, wheel_del__middle_of_a_slot,
-	wheel_next_ms__lower_bound_that_converges, wheel_next_ms__zero_when_due,
-	wheel_take__random_entries_expire_exactly)
+FACTS("wheel", wheel_take__not_before_its_time, wheel_take__in_order_of_time,
+		wheel_take__exact_at_every_level, wheel_take__past_time_is_due_now,
+		wheel_take__budget_stops_and_resumes, wheel_del__middle_of_a_slot,
+		wheel_next_ms__lower_bound_that_converges, wheel_next_ms__zero_when_due,
+		wheel_take__random_entries_expire_exactly)
