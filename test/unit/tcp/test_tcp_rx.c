@@ -304,6 +304,23 @@ START_TEST(tcp_rx__window_field_is_scaled)
 }
 END_TEST
 
+START_TEST(tcp_rx__window_that_comes_with_data_lets_ours_go)
+{
+	open_new();
+	fake_rx_wnd(core, ctx, TCP_ACK, 1, 1, 0, 23); /* two full segments and a bit */
+	fake_write(core, ctx, 4 * 1460);
+	fake_flush(core);
+	ck_assert_uint_eq(ctx->snd_nxt - ctx->snd_una, 2 * 1460);
+	ctx->flags |= TCP_CTX_PINGPONG; /* the ACK alone would wait */
+	ctx->quick_n = 0;
+	fake_rx_wnd(core, ctx, TCP_ACK, 1, 1, 10, 300);
+	ck_assert_uint_eq(core->stack.stats.hp_hits, 1);
+	fake_flush(core);
+	ck_assert_uint_eq(ctx->snd_nxt, ctx->snd_tail);
+	fake_free(core);
+}
+END_TEST
+
 START_TEST(tcp_rx__across_sequence_zero)
 {
 	core = fake_new(NULL);
@@ -334,4 +351,5 @@ FACTS("tcp rx", tcp_rx__in_order_takes_the_fast_path, tcp_rx__request_and_respon
 		tcp_rx__rtt_is_measured, tcp_rx__timestamps_stay_on_the_fast_path,
 		tcp_rx__ts_recent_is_that_of_the_first_unacked_segment, tcp_rx__paws_drops_and_acks,
 		tcp_rx__paws_forgets_after_24_days, tcp_rx__memory_short_takes_what_fits,
-		tcp_rx__window_field_is_scaled, tcp_rx__across_sequence_zero)
+		tcp_rx__window_field_is_scaled, tcp_rx__window_that_comes_with_data_lets_ours_go,
+		tcp_rx__across_sequence_zero)
