@@ -235,6 +235,9 @@ int32_t tcp_up_send(struct core *env, struct tcp_ctx *ctx, const struct ip_tuple
 	if (got == 0) {
 		env->stats.tx_no_bytes++;
 		env->dti.is_unfinished = true;
+		/* nobody is left to link the chunks that are missing: these bytes will never come */
+		if (c && env->dti.session[c->session].state == SESSION_DYING)
+			dti_kill(&env->dti, ctx->idx);
 		return -1;
 	}
 	if (got == seg->len)

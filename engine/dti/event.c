@@ -604,8 +604,10 @@ static void publish_bound(struct dti *d, uint32_t idx)
 				tell(d, ref, ev & sub->mask);
 		}
 	}
+	/* nothing is left to send, or TCP is done with its user: bytes rung after the FIN are no stream */
 	if ((c->flags & DTI_CTX_CLOSING) &&
-			(c->snd_una == c->snd_tail || !(c->flags & DTI_CTX_TCP_USED)))
+			(c->snd_una == c->snd_tail || !(c->flags & DTI_CTX_TCP_USED) ||
+					!(t->flags & TCP_CTX_USER)))
 		dti_unbind(d, idx);
 }
 
