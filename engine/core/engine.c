@@ -70,14 +70,16 @@ static int tables_init(struct core *core)
 			.snd_bytes_max = conf->snd_bytes_max,
 			.socket_id = conf->socket_id,
 	};
-	struct tcp_mem tm = {.ctx_n = n, .ext_n = tcp_ext_n(n)};
+	struct tcp_mem tm = {.ctx_n = n, .ext_n = tcp_ext_n(n), .log_n = tcp_log_n(n)};
 	struct tcp_conf tc;
 
 	tm.ctx = take(core, (uint64_t)n * sizeof(struct tcp_ctx));
 	tm.ext = take(core, (uint64_t)tm.ext_n * sizeof(struct tcp_ext));
+	tm.log = take(core, (uint64_t)tm.log_n * sizeof(struct tcp_log));
 	core->ctx_free = take(core, (uint64_t)n * sizeof(uint32_t));
 	core->trace = take(core, sizeof(*core->trace));
-	if (!tm.ctx || !tm.ext || !core->ctx_free || !core->trace || dti_init(&core->dti, &dc) != 0)
+	if (!tm.ctx || !tm.ext || !tm.log || !core->ctx_free || !core->trace ||
+			dti_init(&core->dti, &dc) != 0)
 		return -ENOMEM;
 	core->memory_bytes += core->dti.memory_bytes;
 	for (uint32_t i = n - 1; i >= 1; i--)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The TCP context: everything that TCP knows of one connection, as 512 bytes of numbers.
+ * The TCP context: everything that TCP knows of one connection, as 640 bytes of numbers.
  *
  * No pointers: a context can be copied, moved to another core or written to a file (DESIGN,
  * invariant 3). Index 0 of every table means "none", so an all-zero context refers to nothing.
@@ -41,10 +41,13 @@ enum tcp_state {
 };
 #define TCP_STATES_N 12
 
-/* Loss recovery, numbered as Linux's tcpi_ca_state. 1 (disorder) and 2 (CWR) are not used. */
+/* Loss recovery, numbered as Linux's tcpi_ca_state. */
 enum tcp_loss_state {
 	TCP_LOSS_OPEN = 0,
-	TCP_LOSS_RECOVERY = 3, /* fast recovery, RFC 6675 or RFC 6582 */
+	TCP_LOSS_DISORDER =
+			1, /* SACKs, duplicates or a D-SACK to be judged; nothing is deemed lost */
+	TCP_LOSS_CWR = 2, /* cwnd is being reduced without loss: ECN, or a loss that a probe repaired */
+	TCP_LOSS_RECOVERY = 3, /* fast recovery: RFC 8985, RFC 6582 without SACK */
 	TCP_LOSS_RTO = 4,      /* after a retransmission timeout, until `recover` is acknowledged */
 };
 
@@ -70,7 +73,7 @@ enum tcp_loss_state {
 #define TCP_CTX_LISTED 0x00020000u       /* on the flush list */
 #define TCP_CTX_PERSIST 0x00040000u      /* rtx_at_ms is the persist timer (zero-window probes) */
 #define TCP_CTX_PROBED 0x00080000u       /* snd_nxt counts one octet sent into a closed window */
-#define TCP_CTX_RTT_TIMING 0x00100000u   /* rtt_seq, rtt_start_us32 are valid */
+#define TCP_CTX_RTT_TIMING 0x00100000u   /* sent_us32 is valid, and nothing of it was sent twice */
 #define TCP_CTX_SYN_RTX 0x00200000u      /* SYN or SYN-ACK was sent more than once */
 #define TCP_CTX_URG_RCVD 0x00400000u     /* rcv_up is valid */
 #define TCP_CTX_URG_SENT 0x00800000u     /* snd_up is valid */
@@ -83,8 +86,26 @@ enum tcp_loss_state {
 #define TCP_CTX_FIN_OOO 0x20000000u  /* rcv_fin is valid */
 #define TCP_CTX_MORE 0x40000000u     /* the last write said that more follows: as CORK, once */
 #define TCP_CTX_DRS_SEEN 0x10000000u /* receive RTT and space measurement have started */
+#define TCP_CTX_CAREFUL 0x80000000u  /* every segment takes the slow path; flags2 knows why */
 
-#define TCP_CTX_CC_WORDS 8
+/* ctx->flags2 */
+#define TCP_CTX2_ECN 0x00000001u      /* ECN agreed (RFC 3168) */
+#define TCP_CTX2_ECE_OWED 0x00000002u /* CE was received: ACKs carry ECE until the peer's CWR */
+#define TCP_CTX2_CWR_OWED 0x00000004u /* cwnd was reduced: the next new segment carries CWR */
+#define TCP_CTX2_CE_LAST 0x00000008u  /* the last segment received carried CE (RFC 8257 DCTCP.CE) */
+#define TCP_CTX2_REORDERED 0x00000010u /* RACK.reordering_seen */
+#define TCP_CTX2_DSACK 0x00000020u   /* RACK: a D-SACK came in this round, rack_round_seq ends it */
+#define TCP_CTX2_TLP 0x00000040u     /* a tail loss probe is out, tlp_end_seq is valid */
+#define TCP_CTX2_TLP_RTX 0x00000080u /* ... and it was a retransmission */
+#define TCP_CTX2_UNDO 0x00000100u    /* the last reduction may prove wrong: undo_* are valid */
+#define TCP_CTX2_FRTO 0x00000200u    /* is the timeout spurious? (RFC 5682) */
+#define TCP_CTX2_TIMER_TLP 0x00000400u   /* rtx_at_ms is the probe timeout */
+#define TCP_CTX2_TIMER_REO 0x00000800u   /* rtx_at_ms is RACK's reordering timeout */
+#define TCP_CTX2_PACED 0x00001000u       /* pacing_rate limits output */
+#define TCP_CTX2_APP_LIMITED 0x00002000u /* app_limited is valid */
+#define TCP_CTX2_RENEGED 0x00004000u     /* the peer took back what it had SACKed */
+
+#define TCP_CTX_CC_WORDS 16
 #define TCP_CTX_BYTES_HALF (4u << 20) /* half of the largest buffer */
 
 struct tcp_ctx {
@@ -138,9 +159,13 @@ struct tcp_ctx {
 	uint32_t cwnd_lim_seq; /* snd_nxt when output last stopped at cwnd */
 
 	/* line 2: acknowledgements */
-	uint32_t rtt_seq; /* the timed segment ends here */
-	uint32_t rtt_start_us32;
-	uint32_t srtt_us; /* 0 = no sample yet */
+	/*
+	 * Without a send log all that is in flight left at once, at sent_us32, last; RTT_TIMING says that it left once
+	 * only. Handshake: the SYN.
+	 */
+	uint32_t sent_us32;
+	uint32_t sent_log; /* log of what is in flight, 0 = none needed */
+	uint32_t srtt_us;  /* 0 = no sample yet */
 	uint32_t rttvar_us;
 	uint32_t rtt_min_us;
 	uint32_t rto_us;      /* without backoff */
@@ -149,20 +174,20 @@ struct tcp_ctx {
 	uint32_t rtx_first_ms;
 	uint32_t wheel_next;
 	uint32_t wheel_prev;
-	uint32_t sack_ext; /* extension with the SACK scoreboard, 0 = none */
-	/* RFC 6582 recover, RFC 6675 RecoveryPoint; also where an RTO's repair ends */
+	/* RFC 6582 recover, RFC 6675 RecoveryPoint; also where an RTO's repair and a CWR end */
 	uint32_t recover;
-	uint32_t high_rxt;  /* RFC 6675 HighRxt: retransmitted up to here */
-	uint32_t lost_edge; /* unSACKed bytes before this are deemed lost */
 	/* SACKed beyond snd_una; without SACK: what duplicate ACKs say has left the network */
 	uint32_t sacked_bytes;
+	uint32_t lost_bytes; /* deemed lost and not sent again since */
+	uint32_t flags2;     /* TCP_CTX2_* */
+	uint32_t pad2;
 	/* end of the last segment sent below mss (Minshall's form of Nagle's rule) */
 	uint32_t snd_sml;
 
-	/* line 3: congestion control's own */
+	/* lines 3 and 4: congestion control's own */
 	uint64_t cc_state[TCP_CTX_CC_WORDS];
 
-	/* line 4: receive side, beyond the fast path */
+	/* line 5: receive side, beyond the fast path */
 	uint32_t rcv_head;     /* seq: the user has consumed up to here */
 	uint32_t rcv_up;       /* RCV.UP */
 	uint32_t snd_up;       /* SND.UP */
@@ -176,11 +201,11 @@ struct tcp_ctx {
 	uint32_t drs_bytes;      /* most bytes consumed in one RTT */
 	uint32_t rcv_want_bytes; /* receive buffer that this rate deserves */
 	uint32_t master_idx;     /* passive: listener, for statistics only */
-	uint32_t prior_cwnd;     /* before the last reduction (undo's place) */
+	uint32_t prior_cwnd; /* before the last reduction: PRR's RecoverFS, and what an undo restores */
 	uint32_t prior_ssthresh;
 	uint32_t estab_ms; /* when ESTABLISHED was entered */
 
-	/* line 5: set by the user, read-mostly */
+	/* line 6: set by the user, read-mostly */
 	uint32_t user_timeout_ms; /* 0 = by retries */
 	uint32_t keep_idle_ms;
 	uint32_t keep_intvl_ms;
@@ -197,7 +222,7 @@ struct tcp_ctx {
 	uint32_t rcv_fin;
 	uint32_t pad1[8];
 
-	/* line 6: statistics of this connection */
+	/* line 7: statistics of this connection */
 	uint64_t tx_bytes; /* acknowledged */
 	uint64_t rx_bytes; /* received in order */
 	uint32_t retrans_n;
@@ -207,24 +232,58 @@ struct tcp_ctx {
 	uint32_t timeouts_n;
 	uint32_t recoveries_n;
 	uint32_t ooo_n;
-	uint32_t pad2[5];
+	uint32_t mtu_state[5]; /* PLPMTUD's own (RFC 4821) */
 
-	/* line 7: next: RACK-TLP, PRR, ECN, F-RTO, pacing */
-	uint32_t pad3[16];
+	/* line 8: loss recovery beyond the send log */
+	uint32_t rack_us32;      /* RACK.xmit_ts: when the newest delivered segment was sent */
+	uint32_t rack_end_seq;   /* RACK.end_seq of it */
+	uint32_t rack_rtt_us;    /* RACK.rtt of it */
+	uint32_t rack_fack;      /* RACK.fack: highest sequence delivered, by ACK or SACK */
+	uint32_t rack_round_seq; /* snd_nxt at the last D-SACK: one adjustment a round */
+	uint8_t rack_reo_mult; /* RACK.reo_wnd_mult, in quarters of the minimum RTT; 0 counts as 1 */
+	uint8_t rack_reo_persist; /* recoveries until it is 1 again */
+	uint8_t rtx_n;            /* F-RTO: timeouts of this series that it was told of */
+	uint8_t pad8;
+	uint32_t tlp_end_seq;   /* TLP.end_seq, valid with TLP */
+	uint32_t prr_delivered; /* bytes since the reduction began (RFC 6937) */
+	uint32_t prr_out;
+	uint32_t undo_una;       /* snd_una when the reduction began */
+	uint32_t undo_rtx_n;     /* retransmissions since that no D-SACK has excused */
+	uint32_t undo_ts;        /* our timestamp of the first of them, valid with TS (RFC 3522) */
+	uint32_t delivered_us32; /* when bytes were last delivered (rate sampling) */
+	uint32_t first_us32;     /* when the first byte of the current sample was sent */
+	uint32_t app_limited;    /* delivered bytes at which the sender's pause is forgotten */
+	uint32_t pad9[1];
+
+	/* line 9: pacing, ECN, opens */
+	uint64_t pacing_rate;     /* bytes/s, 0 = none */
+	uint64_t pacing_rate_max; /* the user's limit, 0 = none */
+	uint32_t pacing_us32;     /* the next segment may leave now or later, valid with PACED */
+	uint32_t ecn_seq;         /* snd_nxt at the last ECN reduction */
+	uint32_t ce_bytes;        /* received with CE since the connection began */
+	uint32_t ece_bytes;       /* acknowledged with ECE since */
+	uint32_t soft_error; /* enum eta_status that ICMP told, 0 = none: the reason if all fails */
+	uint32_t pad10[3];
+	/* as long as the scoreboard is one of ranges */
+	uint32_t rtt_seq;
+	uint32_t sack_ext;
+	uint32_t high_rxt;
+	uint32_t lost_edge;
 };
-ETA_ASSERT_SIZE(struct tcp_ctx, 8 * ETA_CACHELINE);
+ETA_ASSERT_SIZE(struct tcp_ctx, 10 * ETA_CACHELINE);
 ETA_ASSERT_OFFSET(struct tcp_ctx, rx_last_ms, 60);
 ETA_ASSERT_LINE(struct tcp_ctx, iss, 1);
-ETA_ASSERT_LINE(struct tcp_ctx, rtt_seq, 2);
+ETA_ASSERT_LINE(struct tcp_ctx, sent_us32, 2);
 ETA_ASSERT_LINE(struct tcp_ctx, cc_state, 3);
-ETA_ASSERT_LINE(struct tcp_ctx, rcv_head, 4);
-ETA_ASSERT_LINE(struct tcp_ctx, user_timeout_ms, 5);
-ETA_ASSERT_LINE(struct tcp_ctx, tx_bytes, 6);
-ETA_ASSERT_LINE(struct tcp_ctx, pad3, 7);
+ETA_ASSERT_LINE(struct tcp_ctx, rcv_head, 5);
+ETA_ASSERT_LINE(struct tcp_ctx, user_timeout_ms, 6);
+ETA_ASSERT_LINE(struct tcp_ctx, tx_bytes, 7);
+ETA_ASSERT_LINE(struct tcp_ctx, rack_us32, 8);
+ETA_ASSERT_LINE(struct tcp_ctx, pacing_rate, 9);
 
 /*
- * Ranges of sequence space, sorted, disjoint, not adjacent. One extension serves one direction of
- * one connection.
+ * Ranges of sequence space that were received ahead of rcv_nxt: sorted, disjoint, not adjacent. One
+ * extension serves one connection with holes.
  */
 #define TCP_RANGES_MAX 62u
 #define TCP_RECENT_MAX 3u
@@ -241,6 +300,50 @@ struct tcp_ext {
 	struct tcp_range r[TCP_RANGES_MAX];
 };
 ETA_ASSERT_SIZE(struct tcp_ext, 8 * ETA_CACHELINE);
+
+/*
+ * The send log: what is in flight, as records that cover [snd_una, snd_nxt) in order, without gap.
+ * A record is one transmission of up to a burst; it is split where the peer's word or ours differs
+ * within it. A connection whose flight left at once, and of which nothing was lost, needs none.
+ */
+enum tcp_sent_state {
+	TCP_SENT_OUT = 0,    /* in the network, as far as we know */
+	TCP_SENT_LOST = 1,   /* deemed lost, to be sent again */
+	TCP_SENT_SACKED = 2, /* the peer has it */
+};
+#define TCP_SENT_RTX 0x01u         /* was sent more than once */
+#define TCP_SENT_APP_LIMITED 0x02u /* rate sample: the application had no more to send */
+
+struct tcp_sent {
+	uint32_t lo;        /* sequence of the first byte */
+	uint32_t hi;        /* and after the last; FIN counts */
+	uint32_t us32;      /* last transmission */
+	uint32_t delivered; /* tcp_delivered() at that time */
+	uint32_t delivered_us32;
+	uint32_t first_us32;
+	uint8_t state; /* enum tcp_sent_state */
+	uint8_t flags; /* TCP_SENT_* */
+	uint16_t pad0;
+	uint32_t pad1;
+};
+ETA_ASSERT_SIZE(struct tcp_sent, 32);
+
+#define TCP_SENT_MAX 254u
+
+struct tcp_log {
+	uint32_t next;  /* free log: index of the next free one */
+	uint16_t first; /* records [first, first + n) are valid */
+	uint16_t n;
+	uint32_t pad[14];
+	struct tcp_sent r[TCP_SENT_MAX];
+};
+ETA_ASSERT_SIZE(struct tcp_log, 8192);
+
+/* Bytes that have arrived, modulo 2^32: acknowledged or SACKed. */
+static inline uint32_t tcp_delivered(const struct tcp_ctx *ctx)
+{
+	return (uint32_t)ctx->tx_bytes + ctx->sacked_bytes;
+}
 
 /* Stream offsets (tcp_up.h) of a sequence number. */
 static inline uint32_t tcp_snd_off(const struct tcp_ctx *ctx, uint32_t seq)

@@ -49,6 +49,17 @@ enum tcp_cc_id {
 	TCP_CC_N
 };
 
+/* Explicit congestion notification (RFC 3168), as Linux's tcp_ecn. */
+enum tcp_ecn {
+	TCP_ECN_OFF = 0,    /* neither asked for nor accepted */
+	TCP_ECN_ON = 1,     /* asked for, and accepted */
+	TCP_ECN_ACCEPT = 2, /* accepted */
+};
+
+/* TCP Fast Open (RFC 7413), as Linux's tcp_fastopen. */
+#define TCP_FASTOPEN_CLIENT 0x1u
+#define TCP_FASTOPEN_SERVER 0x2u
+
 /* Unit and default of each: tcp_conf_default(). */
 struct tcp_conf {
 	uint32_t time_wait_ms;       /* 2 MSL: 60000 */
@@ -69,8 +80,15 @@ struct tcp_conf {
 	uint8_t rcv_wscale;          /* 7: windows to 8 MiB */
 	bool timestamps;             /* true */
 	bool sack;                   /* true */
-	uint32_t challenge_per_s;    /* 1000 ACKs that any outsider may provoke (RFC 5961 7) */
-	uint64_t isn_key[2];         /* secret; the caller fills it from a random source */
+	uint8_t ecn;                 /* enum tcp_ecn: TCP_ECN_ACCEPT */
+	uint8_t fastopen;            /* TCP_FASTOPEN_*: CLIENT */
+	uint8_t reorder_segs;        /* 3: DupThresh, as long as no reordering was seen */
+	bool slow_start_after_idle;  /* true (RFC 2861, RFC 7661) */
+	bool pacing;      /* false: pace every connection, not only where its algorithm asks */
+	bool syn_cookies; /* true: when no embryo is left (RFC 4987) */
+	uint32_t notsent_lowat;   /* bytes, default of TCP_NOTSENT_LOWAT; UINT32_MAX = no limit */
+	uint32_t challenge_per_s; /* 1000 ACKs that any outsider may provoke (RFC 5961 7) */
+	uint64_t isn_key[2];      /* secret; the caller fills it from a random source */
 };
 
 /* Memory of a stack, all the caller's, zeroed, cache-line aligned, alive as long as the stack. */
@@ -80,14 +98,20 @@ struct tcp_mem {
 	/* [ext_n], [0] is never used. One per direction with holes; tcp_ext_n() recommends */
 	struct tcp_ext *ext;
 	uint32_t ext_n;
+	/* [log_n], [0] is never used. One per connection that sends in bulk or repairs a loss; tcp_log_n() */
+	struct tcp_log *log;
+	uint32_t log_n;
 };
 
 struct tcp_stack {
 	struct tcp_ctx *ctx;
 	struct tcp_ext *ext;
+	struct tcp_log *log;
 	uint32_t ctx_n;
 	uint32_t ext_n;
+	uint32_t log_n;
 	uint32_t ext_free;   /* list through ext->n, 0 = empty */
+	uint32_t log_free;   /* list through log->next, 0 = empty */
 	uint32_t flush_head; /* contexts that owe output */
 	uint32_t flush_tail;
 	uint32_t flush_n;
@@ -132,6 +156,8 @@ enum tcp_verdict {
 void tcp_conf_default(struct tcp_conf *conf);
 /* Extensions recommended for @ctx_n contexts: one for every eighth, at least 64. */
 uint32_t tcp_ext_n(uint32_t ctx_n);
+/* Send logs recommended for @ctx_n contexts: one for every 32nd, at least 64. */
+uint32_t tcp_log_n(uint32_t ctx_n);
 /* @conf is copied. Values out of range are brought into it. */
 void tcp_stack_init(struct tcp_stack *stack, const struct tcp_mem *mem, const struct tcp_conf *conf,
 		uint64_t now_us);

@@ -131,7 +131,7 @@ void tcp_conn_established(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
 	ctx->snd_una = ctx->iss + 1;
 	if (ctx->flags & TCP_CTX_RTT_TIMING) {
-		tcp_timer_rtt_sample(e, ctx, (uint32_t)e->now_us - ctx->rtt_start_us32);
+		tcp_timer_rtt_sample(e, ctx, (uint32_t)e->now_us - ctx->sent_us32);
 		ctx->flags &= ~TCP_CTX_RTT_TIMING;
 	} else {
 		ctx->rto_us = 3 * e->stack->conf.rto_us_initial; /* RFC 6298 5.7 */

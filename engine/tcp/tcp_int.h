@@ -269,9 +269,47 @@ static inline void tcp_timer_arm(
 
 /* ---- congestion control (tcp_cc.c, cc_*.c) ---- */
 
-/* cwnd and ssthresh in bytes; state in ctx->cc_state, zeroed before init. */
+/* What one ACK told, gathered before anybody draws conclusions from it. Bytes, microseconds. */
+#define TCP_ACK_UNA 0x0001u       /* snd_una moved */
+#define TCP_ACK_SACKED 0x0002u    /* bytes were newly SACKed */
+#define TCP_ACK_DSACK 0x0004u     /* a D-SACK (RFC 2883) */
+#define TCP_ACK_DSACK_TLP 0x0008u /* ... which reports the tail loss probe */
+#define TCP_ACK_ORIG \
+	0x0010u /* bytes were delivered that had been sent once only, before `recover` */
+#define TCP_ACK_RTX 0x0020u      /* acknowledged bytes had been sent twice or more */
+#define TCP_ACK_ECE 0x0040u      /* the ECE flag, where ECN is agreed */
+#define TCP_ACK_DUP 0x0080u      /* a duplicate by RFC 5681 2 */
+#define TCP_ACK_LOST_RTX 0x0100u /* a retransmission was lost again */
+#define TCP_ACK_WND 0x0200u      /* carried text, or moved the window: no duplicate */
+
+struct tcp_ack {
+	uint32_t flags; /* TCP_ACK_* */
+	uint32_t ack;   /* SEG.ACK */
+	uint32_t tsecr; /* TSecr, valid with TS */
+	bool has_tsecr;
+	uint32_t prior_una;
+	uint32_t prior_pipe; /* bytes in the network before it */
+	uint32_t acked;      /* snd_una moved by */
+	uint32_t delivered;  /* left the network: newly acknowledged or SACKed */
+	uint32_t lost;       /* newly deemed lost */
+	uint32_t rtt_us;     /* of the newest bytes that were sent once only; 0 = no sample */
+	/* rate sample (draft-ietf-ccwg-bbr, delivery rate): over the flight of the newest delivered bytes */
+	uint32_t rate_bytes; /* delivered in ... */
+	uint32_t rate_us;    /* ... this time; 0 = no sample */
+	uint32_t rate_prior; /* tcp_delivered() when they were sent */
+	bool rate_app_limited;
+	bool rate_rtx;
+};
+
+/*
+ * A congestion control. cwnd and ssthresh in bytes; state in ctx->cc_state, zeroed before init. Optional functions may
+ * be NULL. Context: hot where an ACK calls it.
+ */
+#define TCP_CC_ECN 0x1u   /* asks for ECN whatever the configuration says (RFC 8257) */
+#define TCP_CC_PACED 0x2u /* sets pacing_rate */
 struct tcp_cc_ops {
 	const char *name;
+	uint32_t flags; /* TCP_CC_ECN, TCP_CC_PACED */
 	void (*init)(struct tcp_ctx *ctx);
 	/* Loss: the new ssthresh. @flight: bytes outstanding. */
 	uint32_t (*ssthresh)(struct tcp_ctx *ctx, uint32_t flight);
@@ -279,6 +317,16 @@ struct tcp_cc_ops {
 	void (*avoid)(struct tcp_ctx *ctx, uint32_t acked, uint32_t now_ms);
 	/* Time without growth has passed: recovery or RTO ended, or the sender was idle. */
 	void (*restart)(struct tcp_ctx *ctx);
+	/* Optional. Every ACK that delivered bytes, before cwnd moves: RTT samples, marks. */
+	void (*acked)(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *ack);
+	/* Optional. Owns cwnd and pacing_rate on each ACK; neither PRR nor avoid() is asked then. */
+	void (*control)(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *ack);
+	/* Optional. cwnd after an undo; NULL = the larger of cwnd and prior_cwnd. */
+	uint32_t (*undo_cwnd)(struct tcp_ctx *ctx);
+	/* Optional. ctx->loss_state becomes @next. */
+	void (*loss_state)(const struct tcp_env *e, struct tcp_ctx *ctx, uint8_t next);
+	/* Optional. Data with (@is_ce) or without CE arrived, in order; the receiver's half of DCTCP (RFC 8257 3.2). */
+	void (*ce)(const struct tcp_env *e, struct tcp_ctx *ctx, bool is_ce);
 };
 
 extern const struct tcp_cc_ops tcp_cc_newreno;

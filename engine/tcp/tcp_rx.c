@@ -74,7 +74,7 @@ void tcp_rx_acked(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t ack, ui
 	if (ctx->flags & TCP_CTX_RTT_TIMING) {
 		if (seq_ge(ack, ctx->rtt_seq)) {
 			ctx->flags &= ~TCP_CTX_RTT_TIMING;
-			tcp_timer_rtt_sample(e, ctx, (uint32_t)e->now_us - ctx->rtt_start_us32);
+			tcp_timer_rtt_sample(e, ctx, (uint32_t)e->now_us - ctx->sent_us32);
 		}
 	} else if (tsecr && ctx->loss_state != TCP_LOSS_OPEN) {
 		/* Which copy was it? The echo knows (RFC 7323 4.1), to a millisecond. */

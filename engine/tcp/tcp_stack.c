@@ -27,6 +27,12 @@ void tcp_conf_default(struct tcp_conf *conf)
 			.rcv_wscale = 7,
 			.timestamps = true,
 			.sack = true,
+			.ecn = TCP_ECN_ACCEPT,
+			.fastopen = TCP_FASTOPEN_CLIENT,
+			.reorder_segs = 3,
+			.slow_start_after_idle = true,
+			.syn_cookies = true,
+			.notsent_lowat = UINT32_MAX,
 			.challenge_per_s = 1000,
 	};
 }
@@ -34,6 +40,13 @@ void tcp_conf_default(struct tcp_conf *conf)
 uint32_t tcp_ext_n(uint32_t ctx_n)
 {
 	uint32_t n = ctx_n / 8;
+
+	return 1 + (n < 64 ? 64 : n);
+}
+
+uint32_t tcp_log_n(uint32_t ctx_n)
+{
+	uint32_t n = ctx_n / 32;
 
 	return 1 + (n < 64 ? 64 : n);
 }
@@ -70,6 +83,8 @@ static void conf_clamp(struct tcp_conf *conf)
 	clamp_u8(&conf->initial_window_segs, 1, 64);
 	clamp_u8(&conf->rcv_wscale, 0, TCP_WSCALE_MAX);
 	clamp_u8(&conf->cc, TCP_CC_NEWRENO, TCP_CC_N - 1);
+	clamp_u8(&conf->ecn, TCP_ECN_OFF, TCP_ECN_ACCEPT);
+	clamp_u8(&conf->reorder_segs, 1, 127);
 }
 
 void tcp_stack_init(struct tcp_stack *stack, const struct tcp_mem *mem, const struct tcp_conf *conf,
@@ -80,11 +95,17 @@ void tcp_stack_init(struct tcp_stack *stack, const struct tcp_mem *mem, const st
 	stack->ctx_n = mem->ctx_n;
 	stack->ext = mem->ext;
 	stack->ext_n = mem->ext_n;
+	stack->log = mem->log;
+	stack->log_n = mem->log_n;
 	stack->conf = *conf;
 	conf_clamp(&stack->conf);
 	for (uint32_t i = mem->ext_n; i > 1; i--) {
 		stack->ext[i - 1].n = stack->ext_free;
 		stack->ext_free = i - 1;
+	}
+	for (uint32_t i = mem->log_n; i > 1; i--) {
+		stack->log[i - 1].next = stack->log_free;
+		stack->log_free = i - 1;
 	}
 	stack->random = (conf->isn_key[0] ^ conf->isn_key[1] ^ now_us) | 1;
 	stack->challenge_ms = (uint32_t)(now_us / 1000) - 1000;

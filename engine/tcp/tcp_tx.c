@@ -189,7 +189,7 @@ void tcp_tx_syn(const struct tcp_env *e, struct tcp_ctx *ctx)
 	if (!(ctx->flags & TCP_CTX_SYN_RTX)) {
 		ctx->flags |= TCP_CTX_RTT_TIMING;
 		ctx->rtt_seq = ctx->iss + 1;
-		ctx->rtt_start_us32 = (uint32_t)e->now_us;
+		ctx->sent_us32 = (uint32_t)e->now_us;
 	}
 	tcp_timer_arm_rtx(e, ctx);
 	/*
@@ -334,7 +334,7 @@ static inline void new_sent(const struct tcp_env *e, struct tcp_ctx *ctx, uint32
 	if (!(ctx->flags & TCP_CTX_RTT_TIMING)) {
 		ctx->flags |= TCP_CTX_RTT_TIMING;
 		ctx->rtt_seq = ctx->snd_nxt;
-		ctx->rtt_start_us32 = (uint32_t)e->now_us;
+		ctx->sent_us32 = (uint32_t)e->now_us;
 	}
 	/* An answer makes it a dialogue; what is said before the peer has said anything does not. */
 	if (e->now_ms - ctx->rx_last_ms < e->stack->conf.delack_ms && ctx->rcv_nxt != ctx->irs + 1)
