@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The TCP context: everything that TCP knows of one connection, as 640 bytes of numbers.
+ * The TCP context: everything that TCP knows of one connection, as 576 bytes of numbers.
  *
  * No pointers: a context can be copied, moved to another core or written to a file (DESIGN,
  * invariant 3). Index 0 of every table means "none", so an all-zero context refers to nothing.
@@ -105,7 +105,7 @@ enum tcp_loss_state {
 #define TCP_CTX2_APP_LIMITED 0x00002000u /* app_limited is valid */
 #define TCP_CTX2_RENEGED 0x00004000u     /* the peer took back what it had SACKed */
 
-#define TCP_CTX_CC_WORDS 16
+#define TCP_CTX_CC_WORDS 12
 #define TCP_CTX_BYTES_HALF (4u << 20) /* half of the largest buffer */
 
 struct tcp_ctx {
@@ -186,6 +186,14 @@ struct tcp_ctx {
 
 	/* lines 3 and 4: congestion control's own */
 	uint64_t cc_state[TCP_CTX_CC_WORDS];
+	/* pacing and ECN */
+	uint64_t pacing_rate; /* bytes/s, 0 = none */
+	uint32_t pacing_us32; /* the next segment may leave now or later, valid with PACED */
+	uint32_t ecn_seq;     /* snd_nxt at the last ECN reduction */
+	uint32_t ce_bytes;    /* received with CE since the connection began */
+	uint32_t ece_bytes;   /* acknowledged with ECE since */
+	uint32_t soft_error; /* enum eta_status that ICMP told, 0 = none: the reason if all fails */
+	uint32_t pad4;
 
 	/* line 5: receive side, beyond the fast path */
 	uint32_t rcv_head;     /* seq: the user has consumed up to here */
@@ -220,7 +228,13 @@ struct tcp_ctx {
 	uint16_t mss_adv;  /* the MSS option we sent */
 	/* seq of a FIN that came out of order, valid with TCP_CTX_FIN_OOO */
 	uint32_t rcv_fin;
-	uint32_t pad1[8];
+	uint64_t pacing_rate_max; /* bytes/s, 0 = none */
+	uint32_t pad1[2];
+	/* as long as the scoreboard is one of ranges */
+	uint32_t rtt_seq;
+	uint32_t sack_ext;
+	uint32_t high_rxt;
+	uint32_t lost_edge;
 
 	/* line 7: statistics of this connection */
 	uint64_t tx_bytes; /* acknowledged */
@@ -254,23 +268,8 @@ struct tcp_ctx {
 	uint32_t first_us32;     /* when the first byte of the current sample was sent */
 	uint32_t app_limited;    /* delivered bytes at which the sender's pause is forgotten */
 	uint32_t pad9[1];
-
-	/* line 9: pacing, ECN, opens */
-	uint64_t pacing_rate;     /* bytes/s, 0 = none */
-	uint64_t pacing_rate_max; /* the user's limit, 0 = none */
-	uint32_t pacing_us32;     /* the next segment may leave now or later, valid with PACED */
-	uint32_t ecn_seq;         /* snd_nxt at the last ECN reduction */
-	uint32_t ce_bytes;        /* received with CE since the connection began */
-	uint32_t ece_bytes;       /* acknowledged with ECE since */
-	uint32_t soft_error; /* enum eta_status that ICMP told, 0 = none: the reason if all fails */
-	uint32_t pad10[3];
-	/* as long as the scoreboard is one of ranges */
-	uint32_t rtt_seq;
-	uint32_t sack_ext;
-	uint32_t high_rxt;
-	uint32_t lost_edge;
 };
-ETA_ASSERT_SIZE(struct tcp_ctx, 10 * ETA_CACHELINE);
+ETA_ASSERT_SIZE(struct tcp_ctx, 9 * ETA_CACHELINE);
 ETA_ASSERT_OFFSET(struct tcp_ctx, rx_last_ms, 60);
 ETA_ASSERT_LINE(struct tcp_ctx, iss, 1);
 ETA_ASSERT_LINE(struct tcp_ctx, sent_us32, 2);
@@ -279,7 +278,6 @@ ETA_ASSERT_LINE(struct tcp_ctx, rcv_head, 5);
 ETA_ASSERT_LINE(struct tcp_ctx, user_timeout_ms, 6);
 ETA_ASSERT_LINE(struct tcp_ctx, tx_bytes, 7);
 ETA_ASSERT_LINE(struct tcp_ctx, rack_us32, 8);
-ETA_ASSERT_LINE(struct tcp_ctx, pacing_rate, 9);
 
 /*
  * Ranges of sequence space that were received ahead of rcv_nxt: sorted, disjoint, not adjacent. One

@@ -156,7 +156,7 @@ enum tcp_verdict {
 void tcp_conf_default(struct tcp_conf *conf);
 /* Extensions recommended for @ctx_n contexts: one for every eighth, at least 64. */
 uint32_t tcp_ext_n(uint32_t ctx_n);
-/* Send logs recommended for @ctx_n contexts: one for every 32nd, at least 64. */
+/* Send logs recommended for @ctx_n contexts: one for every 128th, at least 64. */
 uint32_t tcp_log_n(uint32_t ctx_n);
 /* @conf is copied. Values out of range are brought into it. */
 void tcp_stack_init(struct tcp_stack *stack, const struct tcp_mem *mem, const struct tcp_conf *conf,

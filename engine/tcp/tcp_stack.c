@@ -46,7 +46,7 @@ uint32_t tcp_ext_n(uint32_t ctx_n)
 
 uint32_t tcp_log_n(uint32_t ctx_n)
 {
-	uint32_t n = ctx_n / 32;
+	uint32_t n = ctx_n / 128;
 
 	return 1 + (n < 64 ? 64 : n);
 }
