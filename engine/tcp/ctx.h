@@ -78,11 +78,9 @@ enum tcp_loss_state {
 #define TCP_CTX_URG_RCVD 0x00400000u     /* rcv_up is valid */
 #define TCP_CTX_URG_SENT 0x00800000u     /* snd_up is valid */
 #define TCP_CTX_CWND_LIMITED 0x01000000u /* output stopped at cwnd, see cwnd_lim_seq */
-/* send one segment at snd_una regardless of cwnd (fast retransmit, partial ACK) */
+/* without a send log: send the segment at snd_una again */
 #define TCP_CTX_RTX_ONE 0x02000000u
 #define TCP_CTX_ZERO_WND 0x04000000u /* the last window we sent was zero */
-/* rescue retransmission of this recovery is spent (RFC 6675 5, rule 4) */
-#define TCP_CTX_RESCUED 0x08000000u
 #define TCP_CTX_FIN_OOO 0x20000000u  /* rcv_fin is valid */
 #define TCP_CTX_MORE 0x40000000u     /* the last write said that more follows: as CORK, once */
 #define TCP_CTX_DRS_SEEN 0x10000000u /* receive RTT and space measurement have started */
@@ -104,6 +102,9 @@ enum tcp_loss_state {
 #define TCP_CTX2_PACED 0x00001000u       /* pacing_rate limits output */
 #define TCP_CTX2_APP_LIMITED 0x00002000u /* app_limited is valid */
 #define TCP_CTX2_RENEGED 0x00004000u     /* the peer took back what it had SACKed */
+#define TCP_CTX2_UNDO_RTX \
+	0x00008000u /* undo_rtx_n and undo_ts are valid: something was sent again */
+#define TCP_CTX2_FRTO_NEW 0x00010000u /* the next output prefers new bytes to lost ones */
 
 #define TCP_CTX_CC_WORDS 12
 #define TCP_CTX_BYTES_HALF (4u << 20) /* half of the largest buffer */
@@ -229,12 +230,7 @@ struct tcp_ctx {
 	/* seq of a FIN that came out of order, valid with TCP_CTX_FIN_OOO */
 	uint32_t rcv_fin;
 	uint64_t pacing_rate_max; /* bytes/s, 0 = none */
-	uint32_t pad1[2];
-	/* as long as the scoreboard is one of ranges */
-	uint32_t rtt_seq;
-	uint32_t sack_ext;
-	uint32_t high_rxt;
-	uint32_t lost_edge;
+	uint32_t pad1[6];
 
 	/* line 7: statistics of this connection */
 	uint64_t tx_bytes; /* acknowledged */

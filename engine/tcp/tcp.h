@@ -84,6 +84,7 @@ struct tcp_conf {
 	uint8_t fastopen;            /* TCP_FASTOPEN_*: CLIENT */
 	uint8_t reorder_segs;        /* 3: DupThresh, as long as no reordering was seen */
 	bool slow_start_after_idle;  /* true (RFC 2861, RFC 7661) */
+	bool tlp;                    /* true: tail loss probes (RFC 8985 7) */
 	bool pacing;      /* false: pace every connection, not only where its algorithm asks */
 	bool syn_cookies; /* true: when no embryo is left (RFC 4987) */
 	uint32_t notsent_lowat;   /* bytes, default of TCP_NOTSENT_LOWAT; UINT32_MAX = no limit */

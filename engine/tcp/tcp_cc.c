@@ -67,7 +67,7 @@ void tcp_cc_acked(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t acked)
 		ctx->cwnd = TCP_CWND_BYTES_MAX;
 }
 
-static void reduce(struct tcp_ctx *ctx)
+void tcp_cc_reduce(struct tcp_ctx *ctx)
 {
 	uint32_t ssthresh = tcp_cc_get(ctx->cc)->ssthresh(ctx, ctx->snd_nxt - ctx->snd_una);
 
@@ -76,20 +76,9 @@ static void reduce(struct tcp_ctx *ctx)
 	ctx->ssthresh = ssthresh < 2u * ctx->mss ? 2u * ctx->mss : ssthresh;
 }
 
-void tcp_cc_loss(const struct tcp_env *e, struct tcp_ctx *ctx)
+void tcp_cc_rto(struct tcp_ctx *ctx)
 {
-	(void)e;
-	reduce(ctx);
-	ctx->cwnd = ctx->ssthresh;
-	ctx->flags &= ~TCP_CTX_CWND_LIMITED;
-}
-
-void tcp_cc_rto(const struct tcp_env *e, struct tcp_ctx *ctx, bool is_first)
-{
-	(void)e;
-	if (is_first)
-		reduce(ctx);
-	ctx->cwnd = ctx->mss;
+	ctx->cwnd = tcp_loss_pipe(ctx) + ctx->mss;
 	tcp_cc_get(ctx->cc)->restart(ctx);
 	/* The repair itself is limited by cwnd from its first byte. */
 	ctx->flags |= TCP_CTX_CWND_LIMITED;

@@ -170,8 +170,9 @@ void tcp_conn_time_wait(const struct tcp_env *e, struct tcp_ctx *ctx)
 	ctx->xmit_at_ms = 0;
 	ctx->loss_state = TCP_LOSS_OPEN;
 	ctx->flags &= ~(TCP_CTX_PERSIST | TCP_CTX_PROBED | TCP_CTX_ACK_OWED | TCP_CTX_OUTPUT |
-			TCP_CTX_RTX_ONE);
-	tcp_loss_clear(e, ctx);
+			TCP_CTX_CAREFUL);
+	tcp_sent_clear(e->stack, ctx);
+	ctx->dupacks = 0;
 	tcp_ext_put(e->stack, &ctx->ooo_ext);
 	tcp_timer_arm_long(e, ctx);
 	say_closed(e, ctx, ETA_STATUS_OK);
@@ -196,7 +197,7 @@ bool tcp_conn_end(const struct tcp_env *e, struct tcp_ctx *ctx, enum eta_status 
 		TCP_COUNT(e, attempt_fails);
 	wheel_del(&e->stack->wheel, e->stack->ctx, ctx);
 	tcp_flush_del(e->stack, ctx);
-	tcp_ext_put(e->stack, &ctx->sack_ext);
+	tcp_sent_clear(e->stack, ctx);
 	tcp_ext_put(e->stack, &ctx->ooo_ext);
 	ctx->rtx_at_ms = 0;
 	ctx->delack_at_ms = 0;

@@ -82,8 +82,8 @@ static const char *check_send(const struct tcp_stack *stack, const struct tcp_ct
 	if (tcp_state_sends(ctx->state) && tcp_tx_pending(ctx) && !flight && !ctx->rtx_at_ms &&
 			!ctx->xmit_at_ms && !(ctx->flags & TCP_CTX_LISTED))
 		return "bytes that wait have a timer";
-	if (ctx->sack_ext >= stack->ext_n && ctx->sack_ext)
-		return "sack_ext is an extension";
+	if (ctx->sent_log >= stack->log_n && ctx->sent_log)
+		return "sent_log is a log";
 	if (ctx->sacked_bytes > flight)
 		return "sacked_bytes <= in flight";
 	return NULL;
@@ -91,31 +91,23 @@ static const char *check_send(const struct tcp_stack *stack, const struct tcp_ct
 
 static const char *check_loss(const struct tcp_stack *stack, const struct tcp_ctx *ctx)
 {
-	const struct tcp_ext *ext = ctx->sack_ext ? &stack->ext[ctx->sack_ext] : NULL;
+	uint32_t flight = ctx->snd_nxt - ctx->snd_una;
 
 	if (ctx->cwnd < ctx->mss && tcp_state_sends(ctx->state) && ctx->mss == ctx->mss_base)
 		return "cwnd >= mss";
-	if (ctx->loss_state == TCP_LOSS_OPEN && ctx->flags & TCP_CTX_RTX_ONE)
-		return "nothing to send again without loss";
-	if (ctx->loss_state != TCP_LOSS_OPEN) {
-		if (ctx->lost_edge - ctx->snd_una > ctx->snd_nxt - ctx->snd_una)
-			return "snd_una <= lost_edge <= snd_nxt";
-		if (ctx->high_rxt - ctx->snd_una > ctx->snd_nxt - ctx->snd_una)
-			return "snd_una <= high_rxt <= snd_nxt";
-		if (!seq_gt(ctx->recover, ctx->snd_una))
-			return "recovery ends when recover is acknowledged";
-		if (tcp_loss_pipe(stack, ctx) > 2 * (ctx->snd_nxt - ctx->snd_una))
-			return "pipe is no more than everything twice";
-	}
-	if (ext == NULL)
-		return NULL;
-	if (!tcp_range_is_sound(ext) || ext->n == 0)
-		return "SACK ranges are sorted and disjoint";
-	if (seq_lt(ext->r[0].lo, ctx->snd_una) || seq_gt(ext->r[ext->n - 1].hi, ctx->snd_nxt))
-		return "SACK ranges lie in flight";
-	if (tcp_range_bytes(ext, ctx->snd_nxt) != ctx->sacked_bytes)
-		return "sacked_bytes is the sum of the ranges";
-	return NULL;
+	if (ctx->state == TCP_STATE_TIME_WAIT)
+		return ctx->sent_log ? "TIME-WAIT has nothing in flight" : NULL;
+	if (ctx->sacked_bytes + ctx->lost_bytes > flight)
+		return "what is SACKed or lost is in flight";
+	if (ctx->loss_state == TCP_LOSS_OPEN && ctx->sacked_bytes | ctx->lost_bytes)
+		return "without trouble nothing is SACKed or lost";
+	if (ctx->loss_state >= TCP_LOSS_RECOVERY && !seq_gt(ctx->recover, ctx->snd_una))
+		return "recovery ends when recover is acknowledged";
+	if (flight == 0 && ctx->sent_log)
+		return "a log is for bytes in flight";
+	if (ctx->flags2 & TCP_CTX2_TLP && !(ctx->flags & TCP_CTX_CAREFUL))
+		return "the answer to a probe takes the slow path";
+	return tcp_sent_check(stack, ctx);
 }
 
 static const char *check_receive(const struct tcp_stack *stack, const struct tcp_ctx *ctx)
@@ -161,7 +153,7 @@ const char *tcp_ctx_check(const struct tcp_stack *stack, const struct tcp_ctx *c
 	if (ctx->state >= TCP_STATES_N)
 		return "state is one of RFC 9293's";
 	if (ctx->state == TCP_STATE_UNUSED) {
-		if (ctx->wheel_slot || ctx->sack_ext || ctx->ooo_ext || ctx->flags & TCP_CTX_LISTED)
+		if (ctx->wheel_slot || ctx->sent_log || ctx->ooo_ext || ctx->flags & TCP_CTX_LISTED)
 			return "an unused context is on no list";
 		return NULL;
 	}
@@ -183,7 +175,7 @@ const char *tcp_ctx_check(const struct tcp_stack *stack, const struct tcp_ctx *c
 
 const char *tcp_stack_check(const struct tcp_stack *stack)
 {
-	uint32_t in_wheel = 0, listed = 0, exts = 0, n = 0;
+	uint32_t in_wheel = 0, listed = 0, exts = 0, logs = 0, n = 0;
 
 	for (uint32_t i = 1; i < stack->ctx_n; i++) {
 		const struct tcp_ctx *ctx = &stack->ctx[i];
@@ -193,7 +185,8 @@ const char *tcp_stack_check(const struct tcp_stack *stack)
 			return broken;
 		in_wheel += ctx->wheel_slot != 0;
 		listed += !!(ctx->flags & TCP_CTX_LISTED);
-		exts += (ctx->sack_ext != 0) + (ctx->ooo_ext != 0);
+		exts += ctx->ooo_ext != 0;
+		logs += ctx->sent_log != 0;
 	}
 	for (uint32_t i = stack->ext_free; i; i = stack->ext[i].n) {
 		if (i >= stack->ext_n || ++n >= stack->ext_n)
@@ -201,6 +194,13 @@ const char *tcp_stack_check(const struct tcp_stack *stack)
 	}
 	if (stack->ext_n && exts + n != stack->ext_n - 1)
 		return "each extension is free or has one owner";
+	n = 0;
+	for (uint32_t i = stack->log_free; i; i = stack->log[i].next) {
+		if (i >= stack->log_n || ++n >= stack->log_n)
+			return "the list of free logs is sound";
+	}
+	if (stack->log_n && logs + n != stack->log_n - 1)
+		return "each log is free or has one owner";
 	if (in_wheel != stack->wheel.n)
 		return "the wheel counts its entries";
 	if (listed != stack->flush_n)

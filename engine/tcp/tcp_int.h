@@ -112,8 +112,6 @@ uint32_t tcp_ooo_blocks(const struct tcp_stack *stack, const struct tcp_ctx *ctx
 
 enum tcp_verdict tcp_rx_slow(const struct tcp_env *e, struct tcp_ctx *ctx,
 		const struct tcp_seg *seg, const struct ip_tuple *tuple);
-/* snd_una moves to @ack. @tsecr: 0 = none. */
-void tcp_rx_acked(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t ack, uint32_t tsecr);
 /* @len bytes came in order: when is the ACK due? */
 void tcp_rx_ack_policy(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t len, uint16_t segs);
 /* Text and FIN of a segment whose first byte is @seq. Return: freed. */
@@ -195,6 +193,8 @@ void tcp_tx_rst_to(struct tcp_stack *stack, struct core *core, struct tcp_ctx *c
  */
 uint32_t tcp_tx_range(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t seq, uint32_t end,
 		bool is_retransmit);
+/* One new segment whatever cwnd says, if there is one and the window allows. Return: was it sent? */
+bool tcp_tx_probe_new(const struct tcp_env *e, struct tcp_ctx *ctx);
 /* Owe output or an ACK: enter the flush list. */
 void tcp_flush_add(struct tcp_stack *stack, struct tcp_ctx *ctx);
 void tcp_flush_del(struct tcp_stack *stack, struct tcp_ctx *ctx);
@@ -223,34 +223,144 @@ bool tcp_wnd_update_due(const struct tcp_env *e, const struct tcp_ctx *ctx);
 /* DRS: the user consumed bytes. */
 void tcp_wnd_drs(const struct tcp_env *e, struct tcp_ctx *ctx);
 
+/* ---- what an ACK tells (tcp_ack.c) ---- */
+
+/* What one ACK told, gathered before anybody draws conclusions from it. Bytes, microseconds. */
+#define TCP_ACK_UNA 0x0001u       /* snd_una moved */
+#define TCP_ACK_SACKED 0x0002u    /* bytes were newly SACKed */
+#define TCP_ACK_DSACK 0x0004u     /* a D-SACK (RFC 2883) */
+#define TCP_ACK_DSACK_TLP 0x0008u /* ... which reports the tail loss probe */
+#define TCP_ACK_ORIG \
+	0x0010u /* bytes were delivered that had been sent once only, before `recover` */
+#define TCP_ACK_RTX 0x0020u      /* acknowledged bytes had been sent twice or more */
+#define TCP_ACK_ECE 0x0040u      /* the ECE flag, where ECN is agreed */
+#define TCP_ACK_DUP 0x0080u      /* a duplicate by RFC 5681 2 */
+#define TCP_ACK_LOST_RTX 0x0100u /* a retransmission was lost again */
+#define TCP_ACK_WND 0x0200u      /* carried text, or moved the window: no duplicate */
+#define TCP_ACK_RACK 0x0400u     /* RACK learned of a newer delivery */
+#define TCP_ACK_TIMER 0x0800u    /* rtx_at_ms was armed for a reason of its own */
+
+struct tcp_ack {
+	uint32_t flags; /* TCP_ACK_* */
+	uint32_t ack;   /* SEG.ACK */
+	uint32_t tsecr; /* TSecr, valid with TS */
+	bool has_tsecr;
+	uint32_t prior_una;
+	uint32_t prior_fack; /* RACK.fack before it */
+	uint32_t prior_pipe; /* bytes in the network before it */
+	uint32_t acked;      /* snd_una moved by */
+	uint32_t delivered;  /* left the network: newly acknowledged or SACKed */
+	uint32_t lost;       /* newly deemed lost */
+	uint32_t rtt_us;     /* of the newest bytes that were sent once only; 0 = no sample */
+	uint32_t rtt_us_max; /* the same of the oldest of them: the ACK may have been delayed */
+	/* rate sample (draft-ietf-ccwg-bbr, delivery rate): over the flight of the newest delivered bytes */
+	uint32_t rate_bytes; /* delivered in ... */
+	uint32_t rate_us;    /* ... this time; 0 = no sample */
+	uint32_t rate_prior; /* tcp_delivered() when they were sent */
+	bool rate_app_limited;
+	bool rate_rtx;
+};
+
+/* Fifth step of RFC 9293 3.10.7.4 in a synchronized state. Return: false = drop the segment. */
+bool tcp_ack_rx(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg,
+		const struct tcp_opts *opts);
+/* snd_una moves to @ack, without anything unusual. */
+void tcp_ack_fast(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t ack);
+
+/* ---- what is in flight (tcp_sent.c) ---- */
+
+/* [@lo, @hi) has left for the first time; snd_nxt is @hi. */
+void tcp_sent_add(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t lo, uint32_t hi);
+/* The log, which begins now if there was none. Return: NULL if the pool is empty, or nothing is in flight. */
+struct tcp_log *tcp_sent_log(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* a->ack is about to become snd_una: account for what it covers. The log may end. */
+void tcp_sent_acked(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ack *a);
+/* The same for duplicates that were counted, where the peer names nothing. */
+void tcp_sent_reno_acked(struct tcp_ctx *ctx, struct tcp_ack *a);
+/* The peer has [@lo, @hi), which lies in flight. There is a log. */
+void tcp_sent_sacked(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t lo, uint32_t hi,
+		struct tcp_ack *a);
+/* @r, which is out, is deemed lost. @a: counts it, may be NULL. */
+void tcp_sent_lost(struct tcp_ctx *ctx, struct tcp_sent *r, struct tcp_ack *a);
+/* @r has been sent again, just now. */
+void tcp_sent_again(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_sent *r);
+/* The record with @seq in it. There is a log. */
+struct tcp_sent *tcp_sent_at(const struct tcp_env *e, const struct tcp_ctx *ctx, uint32_t seq);
+/* Make a record end at @seq. There is a log. Return: false if there is no room. */
+bool tcp_sent_cut(const struct tcp_env *e, const struct tcp_ctx *ctx, uint32_t seq);
+/* Is something out for the second time, or the first byte unacknowledged so? */
+bool tcp_sent_any_again(const struct tcp_env *e, const struct tcp_ctx *ctx);
+/* Nothing is in flight, or all that is known of it is to be forgotten. */
+void tcp_sent_clear(struct tcp_stack *stack, struct tcp_ctx *ctx);
+const char *tcp_sent_check(const struct tcp_stack *stack, const struct tcp_ctx *ctx);
+
+/* ---- RACK and TLP (tcp_rack.c) ---- */
+
+/* The bytes of @r up to @end were delivered. */
+void tcp_rack_advance(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_sent *r,
+		uint32_t end, struct tcp_ack *a);
+/* A D-SACK: the reordering window was too small. */
+void tcp_rack_dsack(struct tcp_ctx *ctx);
+/* A recovery ended that was none too many. */
+void tcp_rack_recovered(struct tcp_ctx *ctx);
+/* Mark what is lost. There is a log. Return: microseconds until more may be, 0 = none. */
+uint32_t tcp_rack_detect(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ack *a);
+void tcp_rack_arm(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t wait_us);
+void tcp_rack_timeout(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* Let rtx_at_ms be the probe timeout. Return: false if no probe is due in this state. */
+bool tcp_tlp_arm(const struct tcp_env *e, struct tcp_ctx *ctx);
+void tcp_tlp_timeout(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* What does an ACK say of the probe? Before loss_state is decided. */
+void tcp_tlp_ack(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *a);
+void tcp_tlp_end(struct tcp_ctx *ctx);
+
 /* ---- loss (tcp_loss.c) ---- */
 
-/* Bytes in the network (RFC 6675 SetPipe). */
-uint32_t tcp_loss_pipe(const struct tcp_stack *stack, const struct tcp_ctx *ctx);
-/* SACK blocks of an ACK. Return: did they bring news? */
-bool tcp_loss_sack(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_opts *opts,
-		uint32_t ack);
-/* A duplicate ACK (RFC 5681 2, RFC 6675 2). */
-void tcp_loss_dupack(const struct tcp_env *e, struct tcp_ctx *ctx);
-/* snd_una has moved by @acked; scoreboard and recovery follow. Return: may cwnd grow? */
-bool tcp_loss_acked(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t acked);
+/* Bytes in the network. */
+static inline uint32_t tcp_loss_pipe(const struct tcp_ctx *ctx)
+{
+	return ctx->snd_nxt - ctx->snd_una - ctx->sacked_bytes - ctx->lost_bytes;
+}
+
+void tcp_loss_set_state(const struct tcp_env *e, struct tcp_ctx *ctx, enum tcp_loss_state next);
+/* The peer reports @dup as received twice. */
+void tcp_loss_dsack(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_range *dup,
+		struct tcp_ack *a);
+/* An ACK, its news gathered in @a: which state follows, and what is lost? */
+void tcp_loss_ack(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ack *a);
+/* OPEN, or DISORDER if something is still unclear. */
+void tcp_loss_keep_open(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* Reduce cwnd without loss (ECN); once a round trip. */
+void tcp_loss_cwr(const struct tcp_env *e, struct tcp_ctx *ctx);
+void tcp_loss_enter_recovery(const struct tcp_env *e, struct tcp_ctx *ctx, bool by_ece);
 /* The retransmission timer fired. */
 void tcp_loss_rto(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* All that is in flight was too large for the path: send it again, without blaming congestion. */
+void tcp_loss_resend(const struct tcp_env *e, struct tcp_ctx *ctx);
 /*
- * Retransmit what is lost, as far as cwnd allows. @pipe is kept up to date. Return: false if the
+ * Send again what is lost, as far as cwnd allows. @pipe is kept up to date. Return: false if the
  * port is full.
  */
 bool tcp_loss_output(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t *pipe);
-/* Rules 3 and 4 of RFC 6675 NextSeg, when there is no new data to send. */
-void tcp_loss_output_idle(const struct tcp_env *e, struct tcp_ctx *ctx);
-/* Forget the scoreboard. */
-void tcp_loss_clear(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* @n bytes were sent again: undo wants to know. */
+void tcp_loss_sent_again(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t n);
+
+/* ---- proportional rate reduction (tcp_prr.c) ---- */
+
+void tcp_prr_begin(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* cwnd after an ACK in CWR or RECOVERY. @floor: bytes to allow even if nothing was delivered. */
+void tcp_prr_ack(struct tcp_ctx *ctx, const struct tcp_ack *a, uint32_t floor);
+void tcp_prr_end(struct tcp_ctx *ctx);
 
 /* ---- time (tcp_timer.c) ---- */
 
 void tcp_timer_enter(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t at_ms);
-/* Retransmission or persist timer, from now, with backoff. */
+/* Probe, retransmission or persist timer, from now, with backoff. */
 void tcp_timer_arm_rtx(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* The retransmission timer, as if it had run since the first byte in flight left. */
+void tcp_timer_arm_rto(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* Microseconds until it would fire, at least 1000. */
+uint32_t tcp_timer_rto_left_us(const struct tcp_env *e, const struct tcp_ctx *ctx);
 /* Long timer by state and keepalive. */
 void tcp_timer_arm_long(const struct tcp_env *e, struct tcp_ctx *ctx);
 void tcp_timer_rtt_sample(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t rtt_us);
@@ -268,38 +378,6 @@ static inline void tcp_timer_arm(
 }
 
 /* ---- congestion control (tcp_cc.c, cc_*.c) ---- */
-
-/* What one ACK told, gathered before anybody draws conclusions from it. Bytes, microseconds. */
-#define TCP_ACK_UNA 0x0001u       /* snd_una moved */
-#define TCP_ACK_SACKED 0x0002u    /* bytes were newly SACKed */
-#define TCP_ACK_DSACK 0x0004u     /* a D-SACK (RFC 2883) */
-#define TCP_ACK_DSACK_TLP 0x0008u /* ... which reports the tail loss probe */
-#define TCP_ACK_ORIG \
-	0x0010u /* bytes were delivered that had been sent once only, before `recover` */
-#define TCP_ACK_RTX 0x0020u      /* acknowledged bytes had been sent twice or more */
-#define TCP_ACK_ECE 0x0040u      /* the ECE flag, where ECN is agreed */
-#define TCP_ACK_DUP 0x0080u      /* a duplicate by RFC 5681 2 */
-#define TCP_ACK_LOST_RTX 0x0100u /* a retransmission was lost again */
-#define TCP_ACK_WND 0x0200u      /* carried text, or moved the window: no duplicate */
-
-struct tcp_ack {
-	uint32_t flags; /* TCP_ACK_* */
-	uint32_t ack;   /* SEG.ACK */
-	uint32_t tsecr; /* TSecr, valid with TS */
-	bool has_tsecr;
-	uint32_t prior_una;
-	uint32_t prior_pipe; /* bytes in the network before it */
-	uint32_t acked;      /* snd_una moved by */
-	uint32_t delivered;  /* left the network: newly acknowledged or SACKed */
-	uint32_t lost;       /* newly deemed lost */
-	uint32_t rtt_us;     /* of the newest bytes that were sent once only; 0 = no sample */
-	/* rate sample (draft-ietf-ccwg-bbr, delivery rate): over the flight of the newest delivered bytes */
-	uint32_t rate_bytes; /* delivered in ... */
-	uint32_t rate_us;    /* ... this time; 0 = no sample */
-	uint32_t rate_prior; /* tcp_delivered() when they were sent */
-	bool rate_app_limited;
-	bool rate_rtx;
-};
 
 /*
  * A congestion control. cwnd and ssthresh in bytes; state in ctx->cc_state, zeroed before init. Optional functions may
@@ -337,10 +415,10 @@ void tcp_cc_set(struct tcp_ctx *ctx, uint8_t cc);
 /* Set the initial window; at ESTABLISHED, when the MSS is known. */
 void tcp_cc_open(const struct tcp_env *e, struct tcp_ctx *ctx);
 void tcp_cc_acked(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t acked);
-/* Fast recovery begins. */
-void tcp_cc_loss(const struct tcp_env *e, struct tcp_ctx *ctx);
-/* RTO; @is_first: of this series. */
-void tcp_cc_rto(const struct tcp_env *e, struct tcp_ctx *ctx, bool is_first);
+/* Congestion: ssthresh falls; what was before is remembered. */
+void tcp_cc_reduce(struct tcp_ctx *ctx);
+/* cwnd after a timeout: one segment more than what is still believed in the network. */
+void tcp_cc_rto(struct tcp_ctx *ctx);
 /* About to send with nothing in flight: after idle time cwnd is stale (RFC 5681 4.1). */
 void tcp_cc_idle(const struct tcp_env *e, struct tcp_ctx *ctx);
 

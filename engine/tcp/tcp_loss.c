@@ -1,270 +1,545 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Loss: what the network has lost, how we know, and in which order it is sent again.
+ * Loss recovery: the states, from the first suspicion to the end of the repair, and back if it was
+ * none.
  *
- * One model serves SACK, no SACK, and the retransmission timeout. Of [snd_una, snd_nxt) some bytes
- * are SACKed (ranges in an extension), those before lost_edge that are not are lost, and of these
- * the ones before high_rxt were sent again:
+ *     OPEN      nothing unusual
+ *     DISORDER  SACKs or duplicates, nothing deemed lost yet; each lets one new segment go (limited
+ *               transmit, RFC 3042, which the pipe does by itself)
+ *     CWR       cwnd is being reduced for another reason than loss
+ *     RECOVERY  something is lost; PRR paces what is sent again
+ *     RTO       silence: everything is lost that RACK does not vouch for; slow start from one segment
  *
- *     snd_una        high_rxt            lost_edge          snd_nxt
- *        |--- sent again --|--- to be sent again --|--- in flight ---|
+ * What is lost is RACK's word with SACK; without SACK, or without a send log, DupThresh duplicates and
+ * then each partial ACK name the segment at snd_una (RFC 6582), and duplicates count as anonymous
+ * SACKed bytes.
  *
- *     pipe = unSACKed - lost + sent again
+ * Every reduction remembers what it took. It is given back when the reason proves wrong: all
+ * retransmissions were reported as duplicates (RFC 2883, 3708), an ACK echoes a timestamp from before
+ * the first of them (RFC 3522, 4015), or after a timeout bytes are acknowledged that were sent once
+ * only (F-RTO, RFC 5682).
  *
- * With SACK, lost_edge is where RFC 6675's IsLost() ends. Without it, duplicate ACKs count as
- * anonymous SACKed bytes (they lower the pipe, as RFC 6582's window inflation does), and only the
- * segment at snd_una is ever known to be lost: RTX_ONE asks for it at the start of recovery and at
- * each partial ACK. At a timeout everything unSACKed is lost. A scoreboard that contradicts the
- * cumulative ACK (reneging), or survived a timeout in vain, is forgotten.
- *
- * In the OPEN state one or two duplicate ACKs lower the pipe, which is limited transmit.
- *
- * RFC 5681 3.2, RFC 6582, RFC 6675, RFC 3042, RFC 2018 8. Limits: a retransmission that is lost
- * again waits for the timeout.
+ * RFC 5681 3.2, RFC 6582, RFC 6675, RFC 8985.
  */
 #include "engine/tcp/tcp_int.h"
 
-static const struct tcp_ext *scoreboard(const struct tcp_stack *stack, const struct tcp_ctx *ctx)
+void tcp_loss_set_state(const struct tcp_env *e, struct tcp_ctx *ctx, enum tcp_loss_state next)
 {
-	return ctx->sack_ext ? &stack->ext[ctx->sack_ext] : NULL;
+	const struct tcp_cc_ops *ops = tcp_cc_get(ctx->cc);
+
+	if (ops->loss_state)
+		ops->loss_state(e, ctx, (uint8_t)next);
+	ctx->loss_state = (uint8_t)next;
 }
 
-/* UnSACKed bytes of [snd_una, @seq). */
-static uint32_t unsacked_before(
-		const struct tcp_stack *stack, const struct tcp_ctx *ctx, uint32_t seq)
+/* Do duplicates count, because nobody names what arrived? */
+static bool is_reno(const struct tcp_ctx *ctx)
 {
-	const struct tcp_ext *ext = scoreboard(stack, ctx);
-	uint32_t bytes = seq - ctx->snd_una;
-
-	return ext ? bytes - tcp_range_bytes(ext, seq) : bytes;
+	return !(ctx->flags & TCP_CTX_SACK) || ctx->sent_log == 0;
 }
 
-uint32_t tcp_loss_pipe(const struct tcp_stack *stack, const struct tcp_ctx *ctx)
+/* A duplicate says that one more segment has left the network. */
+static void reno_dup(struct tcp_ctx *ctx, struct tcp_ack *a)
 {
 	uint32_t flight = ctx->snd_nxt - ctx->snd_una;
-
-	if (ETA_LIKELY(ctx->loss_state == TCP_LOSS_OPEN))
-		return flight - ctx->sacked_bytes;
-	return flight - ctx->sacked_bytes - unsacked_before(stack, ctx, ctx->lost_edge) +
-	       unsacked_before(stack, ctx, ctx->high_rxt);
-}
-
-void tcp_loss_clear(const struct tcp_env *e, struct tcp_ctx *ctx)
-{
-	tcp_ext_put(e->stack, &ctx->sack_ext);
-	ctx->sacked_bytes = 0;
-	ctx->dupacks = 0;
-}
-
-/*
- * IsLost(): more than two segments, or two ranges, SACKed above. Bytes below the returned edge are
- * lost if unSACKed.
- */
-static uint32_t find_lost_edge(const struct tcp_ctx *ctx, const struct tcp_ext *ext)
-{
-	uint32_t limit = (TCP_DUP_THRESH - 1) * ctx->mss;
-	uint32_t bytes = 0;
-
-	for (uint32_t i = ext->n; i > 0; i--) {
-		bytes += ext->r[i - 1].hi - ext->r[i - 1].lo;
-		if (bytes > limit || ext->n - i + 1 >= TCP_DUP_THRESH)
-			return ext->r[i - 1].lo;
-	}
-	return ctx->snd_una;
-}
-
-static void update_lost_edge(const struct tcp_stack *stack, struct tcp_ctx *ctx)
-{
-	const struct tcp_ext *ext = scoreboard(stack, ctx);
-
-	/*
-	 * After a timeout everything before recover is lost; what is beyond gets its own recovery.
-	 */
-	if (ext && ctx->loss_state != TCP_LOSS_RTO)
-		ctx->lost_edge = seq_max(ctx->lost_edge, find_lost_edge(ctx, ext));
-}
-
-bool tcp_loss_sack(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_opts *opts,
-		uint32_t ack)
-{
+	uint32_t most = flight > ctx->mss ? flight - ctx->mss : 0;
 	uint32_t before = ctx->sacked_bytes;
-	struct tcp_ext *ext;
 
-	for (uint32_t i = 0; i < opts->sack_n; i++) {
-		uint32_t lo = opts->sack[i].lo;
-		uint32_t hi = opts->sack[i].hi;
-
-		if (i == 0 && seq_lt(lo, hi) && seq_le(hi, ack)) {
-			TCP_COUNT(e, dsack_recv); /* RFC 2883: a duplicate arrived */
-			continue;
-		}
-		lo = seq_max(lo, seq_max(ack, ctx->snd_una));
-		if (!seq_lt(lo, hi) || seq_gt(hi, ctx->snd_nxt)) {
-			TCP_COUNT(e, sack_discard);
-			continue;
-		}
-		if (ctx->sack_ext == 0)
-			ctx->sack_ext = tcp_ext_get(e->stack);
-		if (ctx->sack_ext == 0)
-			/* nowhere to note it; still it says that something left the network */
-			return true;
-		(void)tcp_range_add(&e->stack->ext[ctx->sack_ext], lo, hi); /* no room: forgotten */
-	}
-	if (ctx->sack_ext == 0)
-		return false;
-	ext = &e->stack->ext[ctx->sack_ext];
-	ctx->sacked_bytes = tcp_range_bytes(ext, ctx->snd_nxt);
-	return ctx->sacked_bytes > before;
+	if (ctx->lost_bytes > ctx->mss)
+		most = flight - ctx->lost_bytes;
+	ctx->sacked_bytes += ctx->mss;
+	if (ctx->sacked_bytes > most)
+		ctx->sacked_bytes = most > before ? most : before;
+	a->delivered += ctx->sacked_bytes - before;
 }
 
-static void enter_recovery(const struct tcp_env *e, struct tcp_ctx *ctx)
+static void reno_reset(struct tcp_ctx *ctx)
 {
-	ctx->loss_state = TCP_LOSS_RECOVERY;
-	ctx->recover = ctx->snd_nxt;
-	ctx->high_rxt = ctx->snd_una;
-	ctx->flags |= TCP_CTX_RTX_ONE;
-	ctx->flags &= ~(TCP_CTX_RESCUED | TCP_CTX_RTT_TIMING);
-	ctx->recoveries_n++;
-	tcp_cc_loss(e, ctx);
-	if (ctx->flags & TCP_CTX_SACK)
-		TCP_COUNT(e, sack_recovery);
-	else
-		TCP_COUNT(e, reno_recovery);
-}
-
-void tcp_loss_dupack(const struct tcp_env *e, struct tcp_ctx *ctx)
-{
-	uint32_t flight = ctx->snd_nxt - ctx->snd_una;
-
-	if (ctx->dupacks < UINT8_MAX)
-		ctx->dupacks++;
-	if (ctx->loss_state == TCP_LOSS_RTO)
-		return;
-	if (ctx->loss_state == TCP_LOSS_OPEN) {
-		/* In this state nothing keeps them up to date. */
-		ctx->lost_edge = ctx->snd_una;
-		ctx->high_rxt = ctx->snd_una;
-	}
-	if (ctx->flags & TCP_CTX_SACK) {
-		update_lost_edge(e->stack, ctx);
-	} else {
-		ctx->sacked_bytes += ctx->mss;
-		if (ctx->sacked_bytes + ctx->mss > flight)
-			ctx->sacked_bytes = flight > ctx->mss ? flight - ctx->mss : 0;
-		/*
-		 * RFC 6582 3.2, step 2: these duplicates may be echoes of what we sent again
-		 * before.
-		 */
-		if (ctx->recover - ctx->snd_una <= flight && ctx->loss_state == TCP_LOSS_OPEN)
-			return;
-	}
-	if (ctx->loss_state == TCP_LOSS_OPEN &&
-			(ctx->dupacks >= TCP_DUP_THRESH || seq_gt(ctx->lost_edge, ctx->snd_una)))
-		enter_recovery(e, ctx);
-}
-
-static void leave(const struct tcp_env *e, struct tcp_ctx *ctx)
-{
-	ctx->loss_state = TCP_LOSS_OPEN;
-	ctx->flags &= ~TCP_CTX_RTX_ONE;
-	ctx->high_rxt = ctx->snd_una;
-	ctx->lost_edge = ctx->snd_una;
-	tcp_cc_get(ctx->cc)->restart(ctx);
-	if (!(ctx->flags & TCP_CTX_SACK))
+	if (is_reno(ctx))
 		ctx->sacked_bytes = 0;
-	(void)e;
+	ctx->dupacks = 0;
 }
 
-bool tcp_loss_acked(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t acked)
+/* The segment at snd_una is lost. */
+static void lose_first(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ack *a)
 {
-	uint8_t was = ctx->loss_state;
+	struct tcp_log *log = tcp_sent_log(e, ctx);
+	uint32_t flight = ctx->snd_nxt - ctx->snd_una;
+	uint32_t len = flight < ctx->mss ? flight : ctx->mss;
+	struct tcp_sent *r;
 
-	ctx->dupacks = 0;
-	if (ctx->sack_ext) {
-		struct tcp_ext *ext = &e->stack->ext[ctx->sack_ext];
-
-		tcp_range_trim(ext, ctx->snd_una);
-		ctx->sacked_bytes = tcp_range_bytes(ext, ctx->snd_nxt);
-		if (ext->n == 0)
-			tcp_ext_put(e->stack, &ctx->sack_ext);
-	} else {
-		/*
-		 * The ACK fills one hole of a segment; the rest of it was counted by duplicate ACKs
-		 * already.
-		 */
-		uint32_t known = acked > ctx->mss ? acked - ctx->mss : 0;
-		uint32_t flight = ctx->snd_nxt - ctx->snd_una;
-
-		ctx->sacked_bytes -= known < ctx->sacked_bytes ? known : ctx->sacked_bytes;
-		if (ctx->loss_state == TCP_LOSS_OPEN || ctx->sacked_bytes > flight)
-			ctx->sacked_bytes = 0;
-	}
-	ctx->high_rxt = seq_max(ctx->high_rxt, ctx->snd_una);
-	ctx->lost_edge = seq_max(ctx->lost_edge, ctx->snd_una);
-	if (was == TCP_LOSS_OPEN)
-		return true;
-	if (seq_ge(ctx->snd_una, ctx->recover)) {
-		leave(e, ctx);
-		return was == TCP_LOSS_RTO;
-	}
-	if (was == TCP_LOSS_RECOVERY && !(ctx->flags & TCP_CTX_SACK))
+	if (log == NULL) {
 		ctx->flags |= TCP_CTX_RTX_ONE;
-	update_lost_edge(e->stack, ctx);
-	return was == TCP_LOSS_RTO;
+		if (ctx->loss_state == TCP_LOSS_RTO || len + ctx->sacked_bytes > flight)
+			ctx->sacked_bytes = 0;
+		ctx->lost_bytes = ctx->loss_state == TCP_LOSS_RTO ? flight : len;
+		a->lost += len;
+		return;
+	}
+	(void)tcp_sent_cut(e, ctx, ctx->snd_una + len);
+	r = &log->r[log->first];
+	if (r->state == TCP_SENT_OUT &&
+			r->hi - r->lo + ctx->lost_bytes + ctx->sacked_bytes <= flight)
+		tcp_sent_lost(ctx, r, a);
+}
+
+/* What does this ACK say about losses? */
+static void identify(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ack *a)
+{
+	uint32_t wait_us;
+
+	if (is_reno(ctx)) {
+		uint32_t enough = e->stack->conf.reorder_segs;
+
+		/* RFC 6582 3.2 step 2: these duplicates may be echoes of what we sent again before. */
+		if ((ctx->loss_state < TCP_LOSS_RECOVERY && ctx->dupacks >= enough &&
+				    seq_gt(ctx->snd_una, ctx->recover)) ||
+				(ctx->loss_state >= TCP_LOSS_RECOVERY && a->flags & TCP_ACK_UNA &&
+						seq_lt(ctx->snd_una, ctx->recover) &&
+						ctx->snd_una != ctx->snd_nxt))
+			lose_first(e, ctx, a);
+		return;
+	}
+	wait_us = tcp_rack_detect(e, ctx, a);
+	if (wait_us) {
+		tcp_rack_arm(e, ctx, wait_us);
+		a->flags |= TCP_ACK_TIMER;
+	}
+}
+
+/* ---- undo ---- */
+
+static void undo_begin(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	const struct tcp_log *log = &e->stack->log[ctx->sent_log];
+	uint32_t again = 0;
+
+	for (uint32_t i = 0; ctx->sent_log && i < log->n; i++) {
+		const struct tcp_sent *r = &log->r[log->first + i];
+
+		if (r->flags & TCP_SENT_RTX && r->state == TCP_SENT_OUT)
+			again++;
+	}
+	ctx->flags2 |= TCP_CTX2_UNDO;
+	ctx->undo_una = ctx->snd_una;
+	ctx->undo_rtx_n = again;
+	if (again == 0)
+		ctx->flags2 &= ~TCP_CTX2_UNDO_RTX;
+}
+
+/* Was the ACK sent before our first retransmission could arrive? */
+static bool is_original_echo(const struct tcp_ctx *ctx, const struct tcp_ack *a)
+{
+	return ctx->flags2 & TCP_CTX2_UNDO_RTX && a->has_tsecr && a->tsecr &&
+	       ctx->flags & TCP_CTX_TS && seq_lt(a->tsecr, ctx->undo_ts);
+}
+
+static bool may_undo(const struct tcp_ctx *ctx, const struct tcp_ack *a)
+{
+	if (!(ctx->flags2 & TCP_CTX2_UNDO))
+		return false;
+	if (ctx->flags2 & TCP_CTX2_UNDO_RTX && ctx->undo_rtx_n == 0)
+		return true;
+	return is_original_echo(ctx, a);
+}
+
+/* Nothing was lost, after all. */
+static void unmark_lost(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	struct tcp_log *log = &e->stack->log[ctx->sent_log];
+
+	ctx->lost_bytes = 0;
+	ctx->flags &= ~TCP_CTX_RTX_ONE;
+	for (uint32_t i = 0; ctx->sent_log && i < log->n; i++) {
+		if (log->r[log->first + i].state == TCP_SENT_LOST)
+			log->r[log->first + i].state = TCP_SENT_OUT;
+	}
+}
+
+static void undo(const struct tcp_env *e, struct tcp_ctx *ctx, bool unmark)
+{
+	const struct tcp_cc_ops *ops = tcp_cc_get(ctx->cc);
+
+	if (unmark)
+		unmark_lost(e, ctx);
+	if (ctx->prior_ssthresh) {
+		if (ops->undo_cwnd)
+			ctx->cwnd = ops->undo_cwnd(ctx);
+		else if (ctx->cwnd < ctx->prior_cwnd)
+			ctx->cwnd = ctx->prior_cwnd;
+		if (ctx->ssthresh < ctx->prior_ssthresh)
+			ctx->ssthresh = ctx->prior_ssthresh;
+		ctx->flags2 &= ~TCP_CTX2_CWR_OWED;
+	}
+	ctx->flags2 &= ~TCP_CTX2_UNDO;
+}
+
+static void undo_recovery(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *a)
+{
+	if (may_undo(ctx, a)) {
+		if (ctx->loss_state == TCP_LOSS_RTO)
+			TCP_COUNT(e, loss_undo);
+		else
+			TCP_COUNT(e, full_undo);
+		undo(e, ctx, false);
+	} else {
+		tcp_rack_recovered(ctx);
+	}
+	tcp_loss_set_state(e, ctx, TCP_LOSS_OPEN);
+	tcp_cc_get(ctx->cc)->restart(ctx);
+	ctx->flags2 &= ~(TCP_CTX2_RENEGED | TCP_CTX2_FRTO);
+}
+
+/* Return: is everything decided? */
+static bool undo_partial(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *a)
+{
+	const struct tcp_log *log = &e->stack->log[ctx->sent_log];
+
+	if (!(ctx->flags2 & TCP_CTX2_UNDO) || !is_original_echo(ctx, a))
+		return false;
+	ctx->flags2 |= TCP_CTX2_REORDERED;
+	for (uint32_t i = 0; ctx->sent_log && i < log->n; i++) {
+		const struct tcp_sent *r = &log->r[log->first + i];
+
+		/* Retransmissions are on their way: wait for what they tell. */
+		if (r->flags & TCP_SENT_RTX && r->state == TCP_SENT_OUT)
+			return true;
+	}
+	TCP_COUNT(e, partial_undo);
+	undo(e, ctx, true);
+	tcp_loss_keep_open(e, ctx);
+	return false;
+}
+
+static bool undo_dsack(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	if (!(ctx->flags2 & TCP_CTX2_UNDO) || !(ctx->flags2 & TCP_CTX2_UNDO_RTX) || ctx->undo_rtx_n)
+		return false;
+	TCP_COUNT(e, dsack_undo);
+	undo(e, ctx, false);
+	return true;
+}
+
+static bool undo_rto(
+		const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *a, bool frto)
+{
+	if (!frto && !may_undo(ctx, a))
+		return false;
+	undo(e, ctx, true);
+	if (frto)
+		TCP_COUNT(e, spurious_rtos);
+	else
+		TCP_COUNT(e, loss_undo);
+	ctx->backoff_n = 0;
+	if (frto || ctx->flags & TCP_CTX_SACK) {
+		tcp_loss_set_state(e, ctx, TCP_LOSS_OPEN);
+		ctx->flags2 &= ~(TCP_CTX2_RENEGED | TCP_CTX2_FRTO);
+	}
+	return true;
+}
+
+void tcp_loss_dsack(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_range *dup,
+		struct tcp_ack *a)
+{
+	uint32_t segs = (dup->hi - dup->lo + ctx->mss - 1) / ctx->mss;
+
+	TCP_COUNT(e, dsack_recv);
+	a->flags |= TCP_ACK_DSACK;
+	if (ctx->flags2 & TCP_CTX2_TLP && ctx->flags2 & TCP_CTX2_TLP_RTX &&
+			dup->hi == ctx->tlp_end_seq)
+		a->flags |= TCP_ACK_DSACK_TLP;
+	else
+		tcp_rack_dsack(ctx);
+	if (ctx->flags2 & TCP_CTX2_UNDO && ctx->undo_rtx_n && seq_le(dup->hi, a->prior_una) &&
+			seq_gt(dup->hi, ctx->undo_una))
+		ctx->undo_rtx_n -= segs < ctx->undo_rtx_n ? segs : ctx->undo_rtx_n;
+}
+
+/* ---- states ---- */
+
+void tcp_loss_keep_open(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	enum tcp_loss_state next = TCP_LOSS_OPEN;
+
+	if (ctx->sacked_bytes || ctx->lost_bytes ||
+			(ctx->loss_state != TCP_LOSS_OPEN && tcp_sent_any_again(e, ctx)))
+		next = TCP_LOSS_DISORDER;
+	if (ctx->loss_state == next)
+		return;
+	if (ctx->loss_state >= TCP_LOSS_RECOVERY)
+		tcp_cc_get(ctx->cc)->restart(ctx);
+	tcp_loss_set_state(e, ctx, next);
+}
+
+void tcp_loss_cwr(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	ctx->prior_ssthresh = 0;
+	if (ctx->loss_state >= TCP_LOSS_CWR)
+		return;
+	ctx->flags2 &= ~TCP_CTX2_UNDO;
+	tcp_prr_begin(e, ctx);
+	ctx->prior_ssthresh = 0;
+	tcp_loss_set_state(e, ctx, TCP_LOSS_CWR);
+	ctx->flags2 |= TCP_CTX2_CWR_OWED;
+}
+
+void tcp_loss_enter_recovery(const struct tcp_env *e, struct tcp_ctx *ctx, bool by_ece)
+{
+	bool reduces = ctx->loss_state < TCP_LOSS_CWR;
+
+	if (reduces)
+		tcp_prr_begin(e, ctx);
+	if (by_ece || !reduces)
+		ctx->prior_ssthresh = 0;
+	undo_begin(e, ctx);
+	tcp_loss_set_state(e, ctx, TCP_LOSS_RECOVERY);
+	if (ctx->flags2 & TCP_CTX2_ECN && reduces)
+		ctx->flags2 |= TCP_CTX2_CWR_OWED;
+	ctx->flags &= ~TCP_CTX_CWND_LIMITED;
+	ctx->recoveries_n++;
+	if (is_reno(ctx))
+		TCP_COUNT(e, reno_recovery);
+	else
+		TCP_COUNT(e, sack_recovery);
+}
+
+/* F-RTO (RFC 5682 3.1). Return: is everything decided? */
+static bool frto_ack(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *a)
+{
+	if (a->flags & TCP_ACK_ORIG && undo_rto(e, ctx, a, true))
+		return true;
+	if (seq_gt(ctx->snd_nxt, ctx->recover)) {
+		/* Step 3a: what was sent beyond brought only duplicates: the loss was real. */
+		if (a->flags & (TCP_ACK_SACKED | TCP_ACK_DUP))
+			ctx->flags2 &= ~TCP_CTX2_FRTO;
+	} else if (a->flags & TCP_ACK_UNA && seq_lt(ctx->snd_una, ctx->recover)) {
+		/* Step 2b: rather something new than something again, if there is something. */
+		ctx->recover = ctx->snd_nxt;
+		if (tcp_tx_pending(ctx) && seq_gt(ctx->snd_una + ctx->snd_wnd, ctx->snd_nxt)) {
+			ctx->flags2 |= TCP_CTX2_FRTO_NEW;
+			return true;
+		}
+		ctx->flags2 &= ~TCP_CTX2_FRTO;
+	}
+	return false;
+}
+
+static void rto_ack(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *a)
+{
+	bool recovered = seq_ge(ctx->snd_una, ctx->recover);
+
+	if (!(a->flags & TCP_ACK_UNA && undo_rto(e, ctx, a, false)) && ctx->flags2 & TCP_CTX2_FRTO &&
+			frto_ack(e, ctx, a))
+		return;
+	if (recovered && ctx->loss_state == TCP_LOSS_RTO)
+		undo_recovery(e, ctx, a);
+}
+
+/* The reduction ends, if one is under way. */
+static void passed_recover(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *a)
+{
+	if (ctx->loss_state == TCP_LOSS_RECOVERY) {
+		reno_reset(ctx);
+		if (!may_undo(ctx, a))
+			tcp_prr_end(ctx);
+		undo_recovery(e, ctx, a);
+	} else if (ctx->loss_state == TCP_LOSS_CWR && ctx->snd_una != ctx->recover) {
+		/* Something beyond is acknowledged: the peer has seen CWR. */
+		tcp_prr_end(ctx);
+		tcp_loss_set_state(e, ctx, TCP_LOSS_OPEN);
+		tcp_cc_get(ctx->cc)->restart(ctx);
+	}
+}
+
+static void alert(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ack *a)
+{
+	bool is_dup = is_reno(ctx) && a->flags & TCP_ACK_DUP;
+
+	if (seq_ge(ctx->snd_una, ctx->recover))
+		passed_recover(e, ctx, a);
+	if (ctx->loss_state == TCP_LOSS_RECOVERY) {
+		if (!(a->flags & TCP_ACK_UNA)) {
+			if (is_dup)
+				reno_dup(ctx, a);
+		} else if (undo_partial(e, ctx, a)) {
+			return;
+		}
+		if (undo_dsack(e, ctx))
+			tcp_loss_keep_open(e, ctx);
+		identify(e, ctx, a);
+		if (ctx->loss_state == TCP_LOSS_RECOVERY || ctx->lost_bytes == 0)
+			return;
+		tcp_loss_enter_recovery(e, ctx, a->flags & TCP_ACK_ECE);
+		return;
+	}
+	if (ctx->loss_state == TCP_LOSS_RTO) {
+		rto_ack(e, ctx, a);
+		if (ctx->flags2 & TCP_CTX2_FRTO_NEW)
+			return;
+		identify(e, ctx, a);
+		if (ctx->loss_state != TCP_LOSS_OPEN && !(a->flags & TCP_ACK_LOST_RTX))
+			return;
+	} else {
+		if (is_reno(ctx) && a->flags & TCP_ACK_UNA)
+			reno_reset(ctx);
+		if (is_dup)
+			reno_dup(ctx, a);
+		if (ctx->loss_state <= TCP_LOSS_DISORDER)
+			(void)undo_dsack(e, ctx);
+		identify(e, ctx, a);
+	}
+	if (ctx->lost_bytes == 0) {
+		if (a->flags & TCP_ACK_ECE)
+			tcp_loss_cwr(e, ctx);
+		if (ctx->loss_state != TCP_LOSS_CWR)
+			tcp_loss_keep_open(e, ctx);
+		return;
+	}
+	if (ctx->loss_state != TCP_LOSS_RECOVERY)
+		tcp_loss_enter_recovery(e, ctx, a->flags & TCP_ACK_ECE);
+}
+
+void tcp_loss_ack(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ack *a)
+{
+	if (a->flags & (TCP_ACK_SACKED | TCP_ACK_DUP)) {
+		if (ctx->dupacks < UINT8_MAX)
+			ctx->dupacks++;
+	} else if (a->flags & TCP_ACK_UNA) {
+		ctx->dupacks = 0;
+	}
+	if (ctx->flags2 & TCP_CTX2_TLP)
+		tcp_tlp_ack(e, ctx, a);
+	if (ctx->loss_state != TCP_LOSS_OPEN || ctx->sacked_bytes || ctx->dupacks ||
+			a->flags & (TCP_ACK_DSACK | TCP_ACK_ECE))
+		alert(e, ctx, a);
+}
+
+/* ---- timeout ---- */
+
+/* Everything that the peer has not SACKed is lost, except what RACK knows to be young. */
+static void lose_all(const struct tcp_env *e, struct tcp_ctx *ctx, bool spare_young)
+{
+	struct tcp_log *log = tcp_sent_log(e, ctx);
+	uint32_t flight = ctx->snd_nxt - ctx->snd_una;
+	bool is_reneged;
+
+	if (log == NULL) {
+		ctx->sacked_bytes = 0;
+		ctx->lost_bytes = flight;
+		ctx->flags |= TCP_CTX_RTX_ONE;
+		ctx->flags &= ~TCP_CTX_RTT_TIMING;
+		return;
+	}
+	/* The byte at snd_una cannot be SACKed; and what did not help last time is not believed twice. */
+	is_reneged = ctx->flags & TCP_CTX_SACK && (log->r[log->first].state == TCP_SENT_SACKED ||
+								  (ctx->backoff_n && spare_young));
+	if (is_reneged) {
+		TCP_COUNT(e, sack_reneging);
+		ctx->flags2 |= TCP_CTX2_RENEGED;
+	}
+	if (is_reneged || !(ctx->flags & TCP_CTX_SACK))
+		ctx->sacked_bytes = 0;
+	for (uint32_t i = 0; i < log->n; i++) {
+		struct tcp_sent *r = &log->r[log->first + i];
+		uint32_t age_us = (uint32_t)e->now_us - r->us32;
+
+		if (is_reneged && r->state == TCP_SENT_SACKED)
+			r->state = TCP_SENT_OUT;
+		if (r->state != TCP_SENT_OUT)
+			continue;
+		if (i && spare_young && !is_reneged && ctx->flags & TCP_CTX_SACK &&
+				age_us < ctx->rack_rtt_us)
+			continue;
+		tcp_sent_lost(ctx, r, NULL);
+	}
 }
 
 void tcp_loss_rto(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
-	const struct tcp_ext *ext = scoreboard(e->stack, ctx);
+	bool is_new = ctx->loss_state < TCP_LOSS_RECOVERY;
 
 	TCP_COUNT(e, timeouts);
 	ctx->timeouts_n++;
-	/*
-	 * The byte at snd_una cannot be SACKed; and what did not help last time is not believed
-	 * twice.
-	 */
-	if (!(ctx->flags & TCP_CTX_SACK) || ctx->backoff_n || (ext && ext->r[0].lo == ctx->snd_una))
-		tcp_loss_clear(e, ctx);
-	tcp_cc_rto(e, ctx, ctx->loss_state != TCP_LOSS_RTO);
-	ctx->loss_state = TCP_LOSS_RTO;
+	lose_all(e, ctx, true);
+	if (ctx->loss_state <= TCP_LOSS_DISORDER || seq_ge(ctx->snd_una, ctx->recover) ||
+			(ctx->loss_state == TCP_LOSS_RTO && ctx->backoff_n == 0)) {
+		tcp_cc_reduce(ctx);
+		undo_begin(e, ctx);
+	}
+	tcp_cc_rto(ctx);
+	tcp_loss_set_state(e, ctx, TCP_LOSS_RTO);
+	tcp_tlp_end(ctx);
 	ctx->dupacks = 0;
 	ctx->recover = ctx->snd_nxt;
-	ctx->high_rxt = ctx->snd_una;
-	ctx->lost_edge = ctx->snd_nxt;
-	ctx->flags |= TCP_CTX_RTX_ONE;
-	ctx->flags &= ~TCP_CTX_RTT_TIMING;
+	ctx->flags2 &= ~(TCP_CTX2_FRTO | TCP_CTX2_FRTO_NEW);
+	if (is_new || ctx->backoff_n)
+		ctx->flags2 |= TCP_CTX2_FRTO;
+	if (ctx->flags2 & TCP_CTX2_ECN)
+		ctx->flags2 |= TCP_CTX2_CWR_OWED;
 	if (ctx->backoff_n < UINT8_MAX)
 		ctx->backoff_n++;
 	tcp_timer_arm_rtx(e, ctx);
 	tcp_output(e, ctx);
 }
 
-/* The first unSACKed bytes at or after @seq, before @edge. Return: false if there are none. */
-static bool next_hole(
-		const struct tcp_ext *ext, uint32_t seq, uint32_t edge, struct tcp_range *hole)
+void tcp_loss_resend(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
-	hole->lo = seq;
-	hole->hi = edge;
-	for (uint32_t i = 0; ext && i < ext->n; i++) {
-		if (seq_le(ext->r[i].hi, hole->lo))
-			continue;
-		if (seq_gt(ext->r[i].lo, hole->lo)) {
-			hole->hi = seq_min(edge, ext->r[i].lo);
-			break;
-		}
-		hole->lo = ext->r[i].hi;
+	if (ctx->snd_una == ctx->snd_nxt || ctx->flags & TCP_CTX_PROBED)
+		return;
+	lose_all(e, ctx, false);
+	ctx->flags2 &= ~(TCP_CTX2_UNDO | TCP_CTX2_FRTO | TCP_CTX2_FRTO_NEW);
+	if (ctx->loss_state != TCP_LOSS_RTO)
+		tcp_loss_set_state(e, ctx, TCP_LOSS_RTO);
+	ctx->recover = ctx->snd_nxt;
+	tcp_owe(e, ctx, TCP_CTX_OUTPUT);
+}
+
+/* ---- sending again ---- */
+
+static void count_again(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t n)
+{
+	if (ctx->loss_state == TCP_LOSS_RTO)
+		TCP_COUNT(e, slow_start_retrans);
+	else
+		TCP_COUNT(e, fast_retrans);
+	ctx->prr_out += n;
+}
+
+void tcp_loss_sent_again(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t n)
+{
+	if (!(ctx->flags2 & TCP_CTX2_UNDO_RTX)) {
+		ctx->flags2 |= TCP_CTX2_UNDO_RTX;
+		ctx->undo_ts = tcp_ts_now(e, ctx);
+		ctx->undo_rtx_n = 0;
 	}
-	return seq_lt(hole->lo, hole->hi);
+	ctx->undo_rtx_n += (n + ctx->mss - 1) / ctx->mss;
+}
+
+/* Without a log: one segment at snd_una. Return: false if the port is full. */
+static bool output_first(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t *pipe)
+{
+	uint32_t flight = ctx->snd_nxt - ctx->snd_una;
+	uint32_t len = flight < ctx->mss ? flight : ctx->mss;
+	uint32_t n = tcp_tx_range(e, ctx, ctx->snd_una, ctx->snd_una + len, true);
+
+	if (n == 0)
+		return false;
+	ctx->flags &= ~TCP_CTX_RTX_ONE;
+	ctx->lost_bytes -= n < ctx->lost_bytes ? n : ctx->lost_bytes;
+	ctx->sent_us32 = (uint32_t)e->now_us;
+	count_again(e, ctx, n);
+	tcp_loss_sent_again(e, ctx, n);
+	*pipe = tcp_loss_pipe(ctx);
+	return true;
 }
 
 /*
- * How much of @hole to send in one piece if @room bytes of cwnd are free: whole segments, or the
- * end of the hole.
+ * How much of a lost record of @len bytes to send in one piece if @room bytes of cwnd are free: whole
+ * segments, or all.
  */
-static uint32_t piece_of(const struct tcp_env *e, const struct tcp_ctx *ctx,
-		const struct tcp_range *hole, uint32_t room)
+static uint32_t piece_of(
+		const struct tcp_env *e, const struct tcp_ctx *ctx, uint32_t len, uint32_t room)
 {
-	uint32_t len = hole->hi - hole->lo;
 	uint32_t mss = ctx->mss;
 	uint32_t burst;
 
@@ -278,92 +553,42 @@ static uint32_t piece_of(const struct tcp_env *e, const struct tcp_ctx *ctx,
 	return room < mss ? 0 : room - room % mss;
 }
 
-/* One segment at snd_una, whatever cwnd says. Return: false if the port is full. */
-static bool output_first(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t *pipe)
-{
-	struct tcp_range hole;
-	uint32_t n, len;
-
-	if (!next_hole(scoreboard(e->stack, ctx), ctx->snd_una, ctx->snd_nxt, &hole) ||
-			hole.lo != ctx->snd_una) {
-		ctx->flags &= ~TCP_CTX_RTX_ONE;
-		return true;
-	}
-	len = hole.hi - hole.lo;
-	if (len > ctx->mss)
-		len = ctx->mss;
-	n = tcp_tx_range(e, ctx, hole.lo, hole.lo + len, true);
-	if (n == 0)
-		return false;
-	ctx->flags &= ~TCP_CTX_RTX_ONE;
-	if (ctx->loss_state == TCP_LOSS_RTO)
-		TCP_COUNT(e, slow_start_retrans);
-	else
-		TCP_COUNT(e, fast_retrans);
-	/* Without SACK this segment was never taken out of the pipe. */
-	if (ctx->flags & TCP_CTX_SACK || ctx->loss_state == TCP_LOSS_RTO) {
-		if (seq_gt(hole.lo + n, ctx->lost_edge))
-			ctx->lost_edge = hole.lo + n;
-		ctx->high_rxt = seq_max(ctx->high_rxt, hole.lo + n);
-		*pipe = tcp_loss_pipe(e->stack, ctx);
-	}
-	return true;
-}
-
 bool tcp_loss_output(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t *pipe)
 {
-	if (ctx->flags & TCP_CTX_RTX_ONE && !output_first(e, ctx, pipe))
-		return false;
-	for (uint32_t i = 0; i < TCP_OUTPUT_SENDS; i++) {
-		struct tcp_range hole;
-		uint32_t len, n;
+	struct tcp_log *log = &e->stack->log[ctx->sent_log];
+	uint32_t i = 0;
 
-		if (!next_hole(scoreboard(e->stack, ctx), ctx->high_rxt, ctx->lost_edge, &hole))
+	if (ctx->sent_log == 0)
+		return !(ctx->flags & TCP_CTX_RTX_ONE) || output_first(e, ctx, pipe);
+	for (uint32_t sends = 0; ctx->lost_bytes; sends++) {
+		struct tcp_sent *r;
+		uint32_t len, n, lo;
+
+		while (i < log->n && log->r[log->first + i].state != TCP_SENT_LOST)
+			i++;
+		if (i == log->n)
 			return true;
-		len = piece_of(e, ctx, &hole, ctx->cwnd > *pipe ? ctx->cwnd - *pipe : 0);
+		r = &log->r[log->first + i];
+		len = piece_of(e, ctx, r->hi - r->lo, ctx->cwnd > *pipe ? ctx->cwnd - *pipe : 0);
 		if (len == 0)
 			return true;
-		n = tcp_tx_range(e, ctx, hole.lo, hole.lo + len, true);
-		ctx->high_rxt = hole.lo + n;
+		if (sends == TCP_OUTPUT_SENDS) {
+			tcp_owe(e, ctx, TCP_CTX_OUTPUT);
+			return true;
+		}
+		lo = r->lo;
+		n = tcp_tx_range(e, ctx, lo, lo + len, true);
+		if (n == 0)
+			return false;
+		/* No room for another record: the rest of this one counts as sent, and is judged by its age. */
+		(void)tcp_sent_cut(e, ctx, lo + n);
+		tcp_sent_again(e, ctx, tcp_sent_at(e, ctx, lo));
 		*pipe += n;
-		if (ctx->loss_state == TCP_LOSS_RTO)
-			TCP_COUNT(e, slow_start_retrans);
-		else
-			TCP_COUNT(e, fast_retrans);
+		count_again(e, ctx, n);
+		tcp_loss_sent_again(e, ctx, n);
 		if (n < len)
 			return false;
+		i = 0;
 	}
-	tcp_owe(e, ctx, TCP_CTX_OUTPUT);
 	return true;
-}
-
-void tcp_loss_output_idle(const struct tcp_env *e, struct tcp_ctx *ctx)
-{
-	const struct tcp_ext *ext = scoreboard(e->stack, ctx);
-	uint32_t pipe = tcp_loss_pipe(e->stack, ctx);
-	struct tcp_range hole;
-	uint32_t len, n;
-
-	if (ext == NULL || ext->n == 0)
-		return;
-	/* Rule 3: holes below the highest SACK, although not yet deemed lost. */
-	while (pipe + ctx->mss <= ctx->cwnd &&
-			next_hole(ext, ctx->high_rxt, ext->r[ext->n - 1].lo, &hole)) {
-		len = hole.hi - hole.lo < ctx->mss ? hole.hi - hole.lo : ctx->mss;
-		n = tcp_tx_range(e, ctx, hole.lo, hole.lo + len, true);
-		ctx->high_rxt = hole.lo + n;
-		if (n < len)
-			return;
-		TCP_COUNT(e, fast_retrans);
-		pipe += n;
-	}
-	/* Rule 4: once, the last segment, so that its SACK tells what became of the rest. */
-	if (ctx->flags & TCP_CTX_RESCUED || pipe + ctx->mss > ctx->cwnd)
-		return;
-	if (!next_hole(ext, ext->r[ext->n - 1].hi, ctx->snd_nxt, &hole))
-		return;
-	ctx->flags |= TCP_CTX_RESCUED;
-	len = hole.hi - hole.lo < ctx->mss ? hole.hi - hole.lo : ctx->mss;
-	(void)tcp_tx_range(e, ctx, hole.hi - len, hole.hi, true);
-	TCP_COUNT(e, fast_retrans);
 }

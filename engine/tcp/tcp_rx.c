@@ -42,7 +42,7 @@ static inline bool is_predicted(
 	/* The connection: open, nothing missing in either direction? */
 	if (ctx->state != TCP_STATE_ESTABLISHED || ctx->loss_state != TCP_LOSS_OPEN)
 		return false;
-	if (ctx->ooo_ext | ctx->sack_ext | ctx->dupacks | (ctx->flags & TCP_CTX_PERSIST))
+	if (ctx->ooo_ext | ctx->dupacks | (ctx->flags & (TCP_CTX_PERSIST | TCP_CTX_CAREFUL)))
 		return false;
 	/* The segment: text or ACK, next in order, inside what we promised? */
 	if ((seg->flags & TCP_FLAGS_PREDICTED) != TCP_ACK || seg->seq != ctx->rcv_nxt)
@@ -62,47 +62,6 @@ static inline bool is_predicted(
 	ts[0] = load_be32(seg->opt + 4);
 	ts[1] = load_be32(seg->opt + 8);
 	return seq_ge(ts[0], ctx->ts_recent);
-}
-
-void tcp_rx_acked(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t ack, uint32_t tsecr)
-{
-	uint32_t acked = ack - ctx->snd_una;
-	uint32_t fin = ctx->flags & TCP_CTX_FIN_SENT && ack == ctx->snd_tail + 1;
-	bool may_grow = true;
-
-	ctx->tx_bytes += acked - fin;
-	if (ctx->flags & TCP_CTX_RTT_TIMING) {
-		if (seq_ge(ack, ctx->rtt_seq)) {
-			ctx->flags &= ~TCP_CTX_RTT_TIMING;
-			tcp_timer_rtt_sample(e, ctx, (uint32_t)e->now_us - ctx->sent_us32);
-		}
-	} else if (tsecr && ctx->loss_state != TCP_LOSS_OPEN) {
-		/* Which copy was it? The echo knows (RFC 7323 4.1), to a millisecond. */
-		uint32_t rtt_ms = tcp_ts_now(e, ctx) - tsecr;
-
-		if (rtt_ms <= e->stack->conf.rto_us_max / 1000)
-			tcp_timer_rtt_sample(e, ctx, rtt_ms * 1000 + 500);
-	}
-	ctx->snd_una = ack;
-	ctx->backoff_n = 0;
-	ctx->rtx_first_ms = 0;
-	ctx->flags &= ~(TCP_CTX_PERSIST | TCP_CTX_PROBED);
-	if (ETA_UNLIKELY(ctx->loss_state | ctx->dupacks | ctx->sack_ext | ctx->sacked_bytes))
-		may_grow = tcp_loss_acked(e, ctx, acked);
-	if (ctx->flags & TCP_CTX_CWND_LIMITED) {
-		if (may_grow)
-			tcp_cc_acked(e, ctx, acked);
-		if (seq_ge(ack, ctx->cwnd_lim_seq))
-			ctx->flags &= ~TCP_CTX_CWND_LIMITED;
-	}
-	if (ack == ctx->snd_nxt)
-		ctx->rtx_at_ms = 0;
-	else
-		tcp_timer_arm_rtx(e, ctx);
-	if (acked > fin)
-		tcp_up_acked(e->core, ctx, tcp_snd_off(ctx, ack - fin));
-	if (tcp_tx_pending(ctx) || ctx->loss_state != TCP_LOSS_OPEN)
-		tcp_owe(e, ctx, TCP_CTX_OUTPUT);
 }
 
 void tcp_rx_ack_policy(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t len, uint16_t segs)
@@ -147,7 +106,7 @@ static enum tcp_verdict rx_fast(const struct tcp_env *e, struct tcp_ctx *ctx,
 	if (ETA_UNLIKELY(ctx->snd_wnd > ctx->snd_wnd_max))
 		ctx->snd_wnd_max = ctx->snd_wnd;
 	if (seg->ack != ctx->snd_una)
-		tcp_rx_acked(e, ctx, seg->ack, 0);
+		tcp_ack_fast(e, ctx, seg->ack);
 	else if (ETA_UNLIKELY(tcp_tx_pending(ctx)))
 		tcp_owe(e, ctx, TCP_CTX_OUTPUT); /* the window may have moved */
 	if (seg->len == 0) {

@@ -95,83 +95,6 @@ static bool rx_rst(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tc
 	return tcp_conn_end(e, ctx, ETA_STATUS_OK);
 }
 
-/* The window of an ACK that is not old (RFC 9293 3.10.7.4, fifth step). */
-static void rx_window(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg)
-{
-	uint32_t wnd = (uint32_t)seg->wnd << ctx->snd_wscale;
-	bool is_newer = seq_lt(ctx->snd_wl1, seg->seq) ||
-			(ctx->snd_wl1 == seg->seq && seq_le(ctx->snd_wl2, seg->ack));
-
-	if (!is_newer)
-		return;
-	ctx->snd_wl1 = seg->seq;
-	ctx->snd_wl2 = seg->ack;
-	if (wnd > ctx->snd_wnd_max)
-		ctx->snd_wnd_max = wnd;
-	if (wnd == ctx->snd_wnd)
-		return;
-	ctx->snd_wnd = wnd;
-	if (wnd && ctx->flags & TCP_CTX_PERSIST) {
-		/*
-		 * The probe's octet was not taken, else it would be acknowledged: it goes again, in
-		 * full company.
-		 */
-		if (ctx->flags & TCP_CTX_PROBED && seg->ack == ctx->snd_una)
-			ctx->snd_nxt = ctx->snd_una;
-		ctx->flags &= ~(TCP_CTX_PERSIST | TCP_CTX_PROBED);
-		ctx->rtx_at_ms = 0;
-		ctx->backoff_n = 0;
-		ctx->rtx_first_ms = 0;
-	}
-	if (tcp_tx_pending(ctx))
-		tcp_owe(e, ctx, TCP_CTX_OUTPUT);
-}
-
-/* RFC 5681 2: nothing but the same ACK and window, while data is out. */
-static bool is_classic_dupack(const struct tcp_ctx *ctx, const struct tcp_seg *seg)
-{
-	return seg->len == 0 && !(seg->flags & (TCP_SYN | TCP_FIN)) && seg->ack == ctx->snd_una &&
-	       (uint32_t)seg->wnd << ctx->snd_wscale == ctx->snd_wnd;
-}
-
-/* Fifth step: ACK of a synchronized state. Return: false = drop the segment. */
-static bool rx_ack(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg,
-		const struct tcp_opts *opts)
-{
-	bool is_classic, is_dup, in_flight;
-
-	if (seq_gt(seg->ack, ctx->snd_nxt)) {
-		TCP_COUNT(e, acks_unsent);
-		tcp_tx_challenge(e, ctx);
-		return false;
-	}
-	if (seq_lt(seg->ack, ctx->snd_una)) {
-		/* Older than any ACK the peer can have sent by now (RFC 5961 5.2)? */
-		if (ctx->snd_una - seg->ack > ctx->snd_wnd_max) {
-			TCP_COUNT(e, acks_too_old);
-			tcp_tx_challenge(e, ctx);
-			return false;
-		}
-		return true;
-	}
-	in_flight = ctx->snd_una != ctx->snd_nxt && !(ctx->flags & TCP_CTX_PERSIST);
-	is_classic = in_flight && is_classic_dupack(ctx, seg);
-	rx_window(e, ctx, seg);
-	if (seg->len == 0)
-		TCP_COUNT(e, pure_acks);
-	if (ctx->flags & TCP_CTX_SACK)
-		is_dup = opts->sack_n && in_flight && tcp_loss_sack(e, ctx, opts, seg->ack);
-	else
-		is_dup = is_classic;
-	if (seg->ack != ctx->snd_una)
-		tcp_rx_acked(e, ctx, seg->ack, opts->has & TCP_OPT_HAS_TS ? opts->tsecr : 0);
-	if (is_dup) {
-		tcp_loss_dupack(e, ctx);
-		tcp_owe(e, ctx, TCP_CTX_OUTPUT);
-	}
-	return true;
-}
-
 /* SYN-RECEIVED: is this the ACK of our SYN? @wnd: in bytes. Return: false = drop. */
 static bool rx_ack_syn(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg,
 		uint32_t wnd)
@@ -405,7 +328,7 @@ static enum tcp_verdict rx_synchronized(
 	if (ctx->state == TCP_STATE_SYN_RECEIVED) {
 		if (!rx_ack_syn(e, ctx, seg, wnd))
 			return TCP_RX_OK;
-	} else if (!rx_ack(e, ctx, seg, &opts)) {
+	} else if (!tcp_ack_rx(e, ctx, seg, &opts)) {
 		return TCP_RX_OK;
 	}
 	if (tcp_fin_is_acked(ctx) && tcp_conn_fin_acked(e, ctx))

@@ -31,6 +31,7 @@ void tcp_conf_default(struct tcp_conf *conf)
 			.fastopen = TCP_FASTOPEN_CLIENT,
 			.reorder_segs = 3,
 			.slow_start_after_idle = true,
+			.tlp = true,
 			.syn_cookies = true,
 			.notsent_lowat = UINT32_MAX,
 			.challenge_per_s = 1000,

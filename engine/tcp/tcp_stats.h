@@ -62,7 +62,18 @@
 	X(from_zero_window, "TcpExtTCPFromZeroWindowAdv")        \
 	X(to_zero_window, "TcpExtTCPToZeroWindowAdv")            \
 	X(send_short, "TcpExtTCPSendShort")                      \
+	X(loss_probes, "TcpExtTCPLossProbes")                    \
+	X(loss_probe_recovery, "TcpExtTCPLossProbeRecovery")     \
+	X(full_undo, "TcpExtTCPFullUndo")                        \
+	X(partial_undo, "TcpExtTCPPartialUndo")                  \
+	X(dsack_undo, "TcpExtTCPDSACKUndo")                      \
+	X(loss_undo, "TcpExtTCPLossUndo")                        \
+	X(spurious_rtos, "TcpExtTCPSpuriousRTOs")                \
+	X(sack_reneging, "TcpExtTCPSACKReneging")                \
+	X(dsack_old_sent, "TcpExtTCPDSACKOldSent")               \
+	X(dsack_ofo_sent, "TcpExtTCPDSACKOfoSent")               \
 	X(ext_full, "TcpExtTCPExtFull")                          \
+	X(log_full, "TcpExtTCPSentLogFull")                      \
 	X(reqq_full, "TcpExtTCPAcceptDeferred")
 
 struct tcp_stats {

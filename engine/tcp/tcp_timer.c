@@ -7,7 +7,8 @@
  * context again for the nearest deadline that is left. So a busy connection, whose timers move with
  * every segment, costs the wheel a visit per delayed-ACK time at most.
  *
- *   rtx    retransmission (RFC 6298), SYN and SYN-ACK, or persist (RFC 9293 3.8.6.1)
+ *   rtx    retransmission (RFC 6298), SYN and SYN-ACK, or persist (RFC 9293 3.8.6.1); flags2 tells
+ *          whether a loss probe or RACK's reordering window ends first (RFC 8985)
  *   delack delayed ACK (RFC 1122 4.2.3.2)
  *   xmit   output that the port refused, or CORK's limit; pacing's place
  *   long   keepalive (RFC 9293 3.8.4), FIN-WAIT-2, TIME-WAIT
@@ -58,17 +59,24 @@ void tcp_timer_rtt_sample(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t
 		ctx->rto_us = conf->rto_us_max;
 }
 
-void tcp_timer_arm_rtx(const struct tcp_env *e, struct tcp_ctx *ctx)
+/* RTO with backoff. */
+static uint64_t rto_us_of(const struct tcp_env *e, const struct tcp_ctx *ctx)
 {
-	uint64_t delay_us = ctx->rto_us;
-	uint32_t delay_ms;
+	uint64_t rto_us = ctx->rto_us;
 
 	if (ctx->backoff_n) {
-		delay_us <<= ctx->backoff_n < BACKOFF_MAX ? ctx->backoff_n : BACKOFF_MAX;
-		if (delay_us > e->stack->conf.rto_us_max)
-			delay_us = e->stack->conf.rto_us_max;
+		rto_us <<= ctx->backoff_n < BACKOFF_MAX ? ctx->backoff_n : BACKOFF_MAX;
+		if (rto_us > e->stack->conf.rto_us_max)
+			rto_us = e->stack->conf.rto_us_max;
 	}
-	delay_ms = (uint32_t)delay_us / 1000 + 1;
+	return rto_us;
+}
+
+static void arm_rto(const struct tcp_env *e, struct tcp_ctx *ctx, uint64_t delay_us)
+{
+	uint32_t delay_ms = (uint32_t)delay_us / 1000 + 1;
+
+	ctx->flags2 &= ~(TCP_CTX2_TIMER_TLP | TCP_CTX2_TIMER_REO);
 	/* Wake up when the user's patience ends, not later. */
 	if (ETA_UNLIKELY(ctx->user_timeout_ms && ctx->rtx_first_ms)) {
 		uint32_t spent_ms = e->now_ms - ctx->rtx_first_ms;
@@ -80,6 +88,28 @@ void tcp_timer_arm_rtx(const struct tcp_env *e, struct tcp_ctx *ctx)
 			delay_ms = left_ms;
 	}
 	tcp_timer_arm(e, ctx, &ctx->rtx_at_ms, delay_ms);
+}
+
+void tcp_timer_arm_rtx(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	if (!(ctx->flags & TCP_CTX_PERSIST) && tcp_tlp_arm(e, ctx))
+		return;
+	arm_rto(e, ctx, rto_us_of(e, ctx));
+}
+
+uint32_t tcp_timer_rto_left_us(const struct tcp_env *e, const struct tcp_ctx *ctx)
+{
+	const struct tcp_log *log = &e->stack->log[ctx->sent_log];
+	uint32_t sent_us32 = ctx->sent_log ? log->r[log->first].us32 : ctx->sent_us32;
+	uint32_t age_us = (uint32_t)e->now_us - sent_us32;
+	uint64_t rto_us = rto_us_of(e, ctx);
+
+	return rto_us > (uint64_t)age_us + 1000 ? (uint32_t)(rto_us - age_us) : 1000;
+}
+
+void tcp_timer_arm_rto(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	arm_rto(e, ctx, tcp_timer_rto_left_us(e, ctx));
 }
 
 void tcp_timer_arm_long(const struct tcp_env *e, struct tcp_ctx *ctx)
@@ -147,6 +177,14 @@ static bool fire_rtx(const struct tcp_env *e, struct tcp_ctx *ctx)
 	ctx->rtx_at_ms = 0;
 	if (ctx->flags & TCP_CTX_PERSIST)
 		return fire_persist(e, ctx);
+	if (ctx->flags2 & (TCP_CTX2_TIMER_TLP | TCP_CTX2_TIMER_REO) &&
+			ctx->snd_una != ctx->snd_nxt) {
+		if (ctx->flags2 & TCP_CTX2_TIMER_REO)
+			tcp_rack_timeout(e, ctx);
+		else
+			tcp_tlp_timeout(e, ctx);
+		return false;
+	}
 	if (is_hopeless(e, ctx, ctx->backoff_n)) {
 		TCP_COUNT(e, abort_on_timeout);
 		return tcp_conn_end(e, ctx, ETA_STATUS_TIMED_OUT);

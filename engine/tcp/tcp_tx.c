@@ -188,7 +188,6 @@ void tcp_tx_syn(const struct tcp_env *e, struct tcp_ctx *ctx)
 	ctx->segs_out++;
 	if (!(ctx->flags & TCP_CTX_SYN_RTX)) {
 		ctx->flags |= TCP_CTX_RTT_TIMING;
-		ctx->rtt_seq = ctx->iss + 1;
 		ctx->sent_us32 = (uint32_t)e->now_us;
 	}
 	tcp_timer_arm_rtx(e, ctx);
@@ -255,7 +254,8 @@ uint32_t tcp_tx_range(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t seq
 		e->stack->stats.retrans_segs += segs;
 		ctx->retrans_n += segs;
 		ctx->retrans_bytes += (uint32_t)sent;
-		ctx->flags &= ~TCP_CTX_RTT_TIMING; /* Karn */
+		if (ctx->sent_log == 0)
+			ctx->flags &= ~TCP_CTX_RTT_TIMING; /* Karn */
 	}
 	return (uint32_t)sent + (fin && (uint32_t)sent == len);
 }
@@ -331,15 +331,15 @@ static inline void new_sent(const struct tcp_env *e, struct tcp_ctx *ctx, uint32
 {
 	ctx->snd_nxt += n;
 	ctx->tx_last_ms = e->now_ms;
-	if (!(ctx->flags & TCP_CTX_RTT_TIMING)) {
-		ctx->flags |= TCP_CTX_RTT_TIMING;
-		ctx->rtt_seq = ctx->snd_nxt;
-		ctx->sent_us32 = (uint32_t)e->now_us;
-	}
+	tcp_sent_add(e, ctx, ctx->snd_nxt - n, ctx->snd_nxt);
 	/* An answer makes it a dialogue; what is said before the peer has said anything does not. */
 	if (e->now_ms - ctx->rx_last_ms < e->stack->conf.delack_ms && ctx->rcv_nxt != ctx->irs + 1)
 		ctx->flags |= TCP_CTX_PINGPONG;
-	if (ctx->rtx_at_ms == 0 || ctx->flags & TCP_CTX_PERSIST) {
+	if (ETA_UNLIKELY(ctx->loss_state == TCP_LOSS_CWR || ctx->loss_state == TCP_LOSS_RECOVERY))
+		ctx->prr_out += n;
+	/* A probe waits for silence after the last byte (RFC 8985 7.2). */
+	if (ctx->rtx_at_ms == 0 || ctx->flags & TCP_CTX_PERSIST ||
+			ctx->flags2 & TCP_CTX2_TIMER_TLP) {
 		if (ctx->flags & TCP_CTX_PERSIST) {
 			ctx->flags &= ~TCP_CTX_PERSIST;
 			ctx->backoff_n = 0;
@@ -408,25 +408,52 @@ static bool send_new(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t pipe
 	return false;
 }
 
+/* What is lost, then what is new. Return: false if the port is full. */
+static bool output_data(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	uint32_t pipe = tcp_loss_pipe(ctx);
+	bool prefers_new = false;
+
+	if (ETA_UNLIKELY(ctx->flags2 & TCP_CTX2_FRTO_NEW)) {
+		/* RFC 5682 2.1 step 2b: does the network still deliver what was sent once? */
+		ctx->flags2 &= ~TCP_CTX2_FRTO_NEW;
+		prefers_new = true;
+	}
+	if (ETA_UNLIKELY(ctx->lost_bytes) && !prefers_new && !tcp_loss_output(e, ctx, &pipe))
+		return false;
+	if (tcp_tx_pending(ctx) && !(ctx->flags & TCP_CTX_PROBED) && send_new(e, ctx, pipe))
+		tcp_owe(e, ctx, TCP_CTX_OUTPUT);
+	if (ETA_UNLIKELY(prefers_new) && seq_le(ctx->snd_nxt, ctx->recover)) {
+		/* Nothing new could go. */
+		ctx->flags2 &= ~TCP_CTX2_FRTO;
+		pipe = tcp_loss_pipe(ctx);
+		return tcp_loss_output(e, ctx, &pipe);
+	}
+	return true;
+}
+
 void tcp_output(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
 	ctx->flags &= ~TCP_CTX_OUTPUT;
-	if (tcp_state_sends(ctx->state)) {
-		uint32_t pipe = tcp_loss_pipe(e->stack, ctx);
-		bool room = true;
-
-		if (ETA_UNLIKELY(ctx->loss_state != TCP_LOSS_OPEN))
-			room = tcp_loss_output(e, ctx, &pipe);
-		if (!room)
-			port_full(e, ctx);
-		else if (tcp_tx_pending(ctx) && !(ctx->flags & TCP_CTX_PROBED) &&
-				send_new(e, ctx, pipe))
-			tcp_owe(e, ctx, TCP_CTX_OUTPUT);
-		if (ETA_UNLIKELY(ctx->loss_state == TCP_LOSS_RECOVERY) && ctx->xmit_at_ms == 0)
-			tcp_loss_output_idle(e, ctx);
-	}
+	if (tcp_state_sends(ctx->state) && !output_data(e, ctx))
+		port_full(e, ctx);
 	if (ctx->flags & TCP_CTX_ACK_NOW)
 		tcp_tx_ack(e, ctx);
+}
+
+bool tcp_tx_probe_new(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	uint32_t avail = ctx->snd_tail - ctx->snd_nxt;
+	uint32_t room = wnd_room(ctx);
+	uint32_t len = avail < ctx->mss ? avail : ctx->mss;
+	uint32_t n;
+
+	if (!tcp_state_sends(ctx->state) || ctx->flags & TCP_CTX_FIN_SENT || len == 0 || room < len)
+		return false;
+	n = tcp_tx_range(e, ctx, ctx->snd_nxt, ctx->snd_nxt + len, false);
+	if (n)
+		new_sent(e, ctx, n);
+	return n != 0;
 }
 
 void tcp_tx_window_probe(const struct tcp_env *e, struct tcp_ctx *ctx)

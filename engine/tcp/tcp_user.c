@@ -250,12 +250,7 @@ bool tcp_icmp_rx(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
 			return false;
 		tcp_mss_changed(stack, ctx, mss);
 		/* All that is out was too big: send it again, without blaming congestion. */
-		tcp_loss_clear(&e, ctx);
-		ctx->loss_state = TCP_LOSS_RTO;
-		ctx->recover = ctx->snd_nxt;
-		ctx->high_rxt = ctx->snd_una;
-		ctx->lost_edge = ctx->snd_nxt;
-		tcp_owe(&e, ctx, TCP_CTX_OUTPUT);
+		tcp_loss_resend(&e, ctx);
 		return false;
 	}
 	return false;

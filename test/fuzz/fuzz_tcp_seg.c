@@ -62,6 +62,7 @@ static void world_make(struct world *w, struct fuzz_in *in)
 	conf.burst_bytes = 16 * conf.mss;
 	conf.ctx_n = CONNS + 3;
 	conf.ext_n = (how & 16) ? 2 : 16;
+	conf.log_n = conf.ext_n;
 	conf.start_us = (how & 32) ? (1ull << 32) - 1000000 : 5000000;
 	conf.isn_near_wrap = (how & 64) != 0;
 	conf.place_short_ppm = (how & 128) ? 100000 : 0;

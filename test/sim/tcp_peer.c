@@ -30,6 +30,7 @@ void peer_established(struct peer *p, uint32_t ts, bool sack, uint16_t wnd)
 	conf.burst_bytes = 16 * PEER_MSS;
 	conf.ctx_n = 4;
 	conf.ext_n = 4;
+	conf.log_n = 4;
 	conf.start_us = 5000000;
 	conf.hostile_peer = true;
 	if (world_init(&p->w, &conf, 1, getenv("TEST_TRACE") != NULL) != 0)

@@ -44,14 +44,17 @@ static int host_init(struct world *w, int side)
 	host->ctx = aligned_alloc(ETA_CACHELINE, w->conf.ctx_n * sizeof(*host->ctx));
 	host->ext = aligned_alloc(ETA_CACHELINE, w->conf.ext_n * sizeof(*host->ext));
 	host->conn_of = calloc(w->conf.ctx_n, sizeof(*host->conn_of));
-	if (host->ctx == NULL || host->ext == NULL || host->conn_of == NULL)
+	host->log = aligned_alloc(ETA_CACHELINE, w->conf.log_n * sizeof(*host->log));
+	if (host->ctx == NULL || host->ext == NULL || host->log == NULL || host->conn_of == NULL)
 		return -1;
 	memset(host->ctx, 0, w->conf.ctx_n * sizeof(*host->ctx));
 	memset(host->ext, 0, w->conf.ext_n * sizeof(*host->ext));
 	mem = (struct tcp_mem){.ctx = host->ctx,
 			.ctx_n = w->conf.ctx_n,
 			.ext = host->ext,
-			.ext_n = w->conf.ext_n};
+			.ext_n = w->conf.ext_n,
+			.log = host->log,
+			.log_n = w->conf.log_n};
 	tcp_stack_init(&host->st, &mem, &w->conf.tcp[side], w->now_us);
 	return 0;
 }
@@ -65,6 +68,7 @@ void world_fini(struct world *w)
 		wire_fini(&w->wire[side]);
 		free(w->host[side].ctx);
 		free(w->host[side].ext);
+		free(w->host[side].log);
 		free(w->host[side].conn_of);
 		for (i = 0; i < w->conn_n; i++)
 			free(w->conn[i].user[side].placed);

@@ -70,6 +70,7 @@ struct core {
 	struct tcp_stack st;
 	struct tcp_ctx *ctx;
 	struct tcp_ext *ext;
+	struct tcp_log *log;
 	uint32_t *conn_of; /* [ctx_n] connection + 1, 0 = free slot */
 	uint32_t ctx_n;
 	uint32_t ctx_used;
@@ -82,7 +83,7 @@ struct world_conf {
 	uint16_t mss;
 	uint32_t burst_bytes; /* tcp_up_burst_bytes() */
 	bool superframes;     /* deliver uncut */
-	uint32_t ctx_n, ext_n;
+	uint32_t ctx_n, ext_n, log_n;
 	uint32_t send_fail_ppm;   /* no buffer for a frame */
 	uint32_t place_short_ppm; /* memory stores only a part */
 	uint32_t space_zero_ppm;  /* memory says it is full */

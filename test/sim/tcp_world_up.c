@@ -132,7 +132,7 @@ void tcp_up_free(struct core *env, struct tcp_ctx *ctx)
 	ctx->state = TCP_STATE_UNUSED;
 	ctx->flags = 0;
 	ctx->wheel_slot = 0;
-	ctx->sack_ext = ctx->ooo_ext = 0;
+	ctx->sent_log = ctx->ooo_ext = 0;
 	ctx->idx = 0;
 }
 

@@ -24,7 +24,7 @@ START_TEST(engine_create__an_idle_connection_costs_less_than_770_bytes)
 	pair_destroy(t.pair);
 	/* context, DTI context and its key in one of the hash tables; the rest is pools that connections share */
 	ck_assert_uint_le(sizeof(struct tcp_ctx) + sizeof(struct dti_ctx) + 48, 770);
-	ck_assert_uint_le((large - small) / (32768 - 4096), 960);
+	ck_assert_uint_le((large - small) / (32768 - 4096), 1000);
 }
 END_TEST
 

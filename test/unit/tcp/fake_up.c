@@ -209,7 +209,9 @@ struct core *fake_new(const struct tcp_conf *conf)
 	mem = (struct tcp_mem){.ctx = core->ctx,
 			.ctx_n = FAKE_CTX_N,
 			.ext = core->ext,
-			.ext_n = FAKE_EXT_N};
+			.ext_n = FAKE_EXT_N,
+			.log = core->log_mem,
+			.log_n = FAKE_LOG_N};
 	tcp_stack_init(&core->stack, &mem, conf ? conf : &plain, core->now_us);
 	return core;
 }

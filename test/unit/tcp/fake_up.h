@@ -16,6 +16,7 @@
 
 #define FAKE_CTX_N 64u
 #define FAKE_EXT_N 17u
+#define FAKE_LOG_N 9u
 #define FAKE_SENT_MAX 4096u
 #define FAKE_LOG_BYTES 65536u
 #define FAKE_ISS 1000u
@@ -30,6 +31,7 @@ struct core {
 	struct tcp_stack stack;
 	struct tcp_ctx ctx[FAKE_CTX_N];
 	struct tcp_ext ext[FAKE_EXT_N];
+	struct tcp_log log_mem[FAKE_LOG_N];
 	uint64_t now_us;
 	struct ip_tuple tuple;
 	/* what the world does */

@@ -8,6 +8,7 @@ static struct core *core;
 static struct tcp_ctx *ctx;
 
 #define MSS 1460u
+#define RTT_US 10000u
 #define SEG(i) (1 + (i)*MSS) /* sequence of segment i, relative to ISS */
 
 /* Ten segments in flight, more to send. */
@@ -15,9 +16,12 @@ static void in_flight(bool sack)
 {
 	core = fake_new(NULL);
 	ctx = fake_accepted(core, &(struct fake_peer){.sack = sack, .wscale = true, .mss = 1460});
+	ctx->srtt_us = RTT_US;
+	ctx->rtt_min_us = RTT_US;
 	fake_write(core, ctx, 100 * MSS);
 	ck_assert_uint_eq(ctx->snd_nxt - ctx->iss, SEG(10));
 	fake_take(core);
+	core->now_us += RTT_US;
 }
 
 static void dupack(void)
@@ -39,7 +43,7 @@ START_TEST(limited_transmit__one_new_segment_per_duplicate)
 	ck_assert_str_eq(fake_take(core), "A 14601+1460 1; ");
 	dupack();
 	ck_assert_str_eq(fake_take(core), "A 16061+1460 1; ");
-	ck_assert_uint_eq(ctx->loss_state, TCP_LOSS_OPEN);
+	ck_assert_uint_eq(ctx->loss_state, TCP_LOSS_DISORDER);
 	fake_free(core);
 }
 END_TEST
@@ -54,7 +58,8 @@ START_TEST(newreno__third_duplicate_retransmits)
 	ck_assert_str_eq(fake_take(core), "rtx A 1+1460 1; ");
 	ck_assert_uint_eq(ctx->loss_state, TCP_LOSS_RECOVERY);
 	ck_assert_uint_eq(core->stack.stats.reno_recovery, 1);
-	ck_assert_uint_eq(ctx->cwnd, 10220); /* 0.7 of ten segments: CUBIC */
+	ck_assert_uint_eq(ctx->ssthresh, 10220);     /* 0.7 of ten segments: CUBIC */
+	ck_assert_uint_eq(ctx->cwnd, (8 + 1) * MSS); /* PRR: what is in the network, and one */
 	fake_free(core);
 }
 END_TEST
@@ -82,7 +87,7 @@ START_TEST(newreno__partial_ack_retransmits_the_next_hole)
 	fake_take(core);
 	fake_rx(core, ctx, TCP_ACK, 1, SEG(4), 0);
 	fake_flush(core);
-	ck_assert_int_eq(strncmp(fake_take(core), "acked 5840; rtx A 5841+1460 1; ", 31), 0);
+	ck_assert_str_eq(fake_take(core), "acked 5840; rtx A 5841+1460 1; ");
 	ck_assert_uint_eq(ctx->loss_state, TCP_LOSS_RECOVERY);
 	fake_free(core);
 }
@@ -95,7 +100,8 @@ START_TEST(newreno__full_ack_ends_recovery)
 		dupack();
 	fake_rx(core, ctx, TCP_ACK, 1, ctx->recover - ctx->iss, 0);
 	ck_assert_uint_eq(ctx->loss_state, TCP_LOSS_OPEN);
-	ck_assert_uint_eq(ctx->cwnd, 10220);
+	ck_assert_uint_ge(ctx->cwnd, 10220);
+	ck_assert_uint_lt(ctx->cwnd, 10220 + MSS);
 	fake_free(core);
 }
 END_TEST
@@ -109,7 +115,7 @@ START_TEST(newreno__echoes_after_recovery_start_no_new_one)
 	fake_flush(core);
 	for (int i = 0; i < 4; i++)
 		dupack();
-	ck_assert_uint_eq(ctx->loss_state, TCP_LOSS_OPEN);
+	ck_assert_uint_lt(ctx->loss_state, TCP_LOSS_RECOVERY);
 	ck_assert_uint_eq(ctx->recoveries_n, 1);
 	fake_free(core);
 }
@@ -142,7 +148,7 @@ START_TEST(sack__two_segments_above_do_not)
 {
 	in_flight(true);
 	sack(0, 1, 3);
-	ck_assert_uint_eq(ctx->loss_state, TCP_LOSS_OPEN);
+	ck_assert_uint_eq(ctx->loss_state, TCP_LOSS_DISORDER);
 	ck_assert_str_eq(fake_take(core), "A 14601+1460 1; A 16061+1460 1; ");
 	fake_free(core);
 }
@@ -154,10 +160,10 @@ START_TEST(sack__only_the_holes_are_sent_again)
 	fake_rx_sack(core, ctx, 1, 1, (const uint32_t[][2]){{SEG(6), SEG(10)}, {SEG(3), SEG(5)}},
 			2);
 	fake_flush(core);
-	/* lost: 0, 1, 2, 5; pipe 1 + ... up to cwnd of 7 */
+	/* lost: 0, 1, 2, 5; six delivered, so PRR lets six go */
 	ck_assert_str_eq(fake_take(core),
 			"rtx A 1+1460 1; rtx A 1461+1460 1; rtx A 2921+1460 1; rtx A 7301+1460 1; "
-			"A 14601+1460 1; A 16061+1460 1; A 17521+1460 1; ");
+			"A 14601+1460 1; A 16061+1460 1; ");
 	fake_free(core);
 }
 END_TEST
@@ -166,9 +172,9 @@ START_TEST(sack__pipe_never_exceeds_cwnd_in_recovery)
 {
 	in_flight(true);
 	sack(0, 3, 7);
-	ck_assert_uint_le(tcp_loss_pipe(&core->stack, ctx), ctx->cwnd);
+	ck_assert_uint_le(tcp_loss_pipe(ctx), ctx->cwnd);
 	sack(0, 3, 9);
-	ck_assert_uint_le(tcp_loss_pipe(&core->stack, ctx), ctx->cwnd);
+	ck_assert_uint_le(tcp_loss_pipe(ctx), ctx->cwnd);
 	fake_free(core);
 }
 END_TEST
@@ -190,9 +196,8 @@ START_TEST(sack__recovery_ends_at_recover)
 	in_flight(true);
 	sack(0, 1, 10);
 	ck_assert_uint_eq(ctx->loss_state, TCP_LOSS_RECOVERY);
-	fake_rx(core, ctx, TCP_ACK, 1, SEG(10), 0);
+	fake_rx(core, ctx, TCP_ACK, 1, ctx->recover - ctx->iss, 0);
 	ck_assert_uint_eq(ctx->loss_state, TCP_LOSS_OPEN);
-	ck_assert_uint_eq(ctx->sack_ext, 0);
 	ck_assert_uint_eq(ctx->sacked_bytes, 0);
 	fake_free(core);
 }
@@ -202,7 +207,7 @@ START_TEST(sack__block_beyond_snd_nxt_is_discarded)
 {
 	in_flight(true);
 	fake_rx_sack(core, ctx, 1, 1, (const uint32_t[][2]){{SEG(1), SEG(11)}}, 1);
-	ck_assert_uint_eq(ctx->sack_ext, 0);
+	ck_assert_uint_eq(ctx->sacked_bytes, 0);
 	ck_assert_uint_eq(core->stack.stats.sack_discard, 1);
 	fake_free(core);
 }
@@ -212,7 +217,7 @@ START_TEST(sack__reversed_block_is_discarded)
 {
 	in_flight(true);
 	fake_rx_sack(core, ctx, 1, 1, (const uint32_t[][2]){{SEG(3), SEG(2)}}, 1);
-	ck_assert_uint_eq(ctx->sack_ext, 0);
+	ck_assert_uint_eq(ctx->sacked_bytes, 0);
 	fake_free(core);
 }
 END_TEST
@@ -229,11 +234,11 @@ START_TEST(sack__dsack_is_no_loss)
 }
 END_TEST
 
-START_TEST(sack__without_extensions_duplicates_still_count)
+START_TEST(sack__without_logs_duplicates_still_count)
 {
 	in_flight(true);
-	core->stack.ext_free = 0;
-	core->stack.ext_n = 0;
+	core->stack.log_free = 0;
+	core->stack.log_n = 0;
 	for (uint32_t i = 2; i < 5; i++)
 		sack(0, 1, i);
 	ck_assert_ptr_nonnull(strstr(fake_take(core), "rtx A 1+1460 1; "));
@@ -242,17 +247,18 @@ START_TEST(sack__without_extensions_duplicates_still_count)
 }
 END_TEST
 
-START_TEST(sack__tail_hole_is_rescued_once)
+START_TEST(rack__delivered_retransmission_proves_older_losses)
 {
-	core = fake_new(NULL);
-	ctx = fake_accepted(core, NULL);
-	fake_write(core, ctx, 10 * MSS);
-	fake_take(core);
+	in_flight(true);
 	/* 0 lost, 1..6 arrived, 7..9 lost: nothing above them to tell. */
+	ctx->snd_tail = ctx->snd_nxt;
 	sack(0, 1, 7);
-	ck_assert_str_eq(fake_take(core), "rtx A 1+1460 1; rtx PA 13141+1460 1; ");
-	sack(0, 1, 8);
-	ck_assert_str_eq(fake_take(core), "");
+	ck_assert_str_eq(fake_take(core), "rtx A 1+1460 1; ");
+	core->now_us += RTT_US;
+	/* What left after them has come. */
+	fake_rx(core, ctx, TCP_ACK, 1, SEG(7), 0);
+	fake_flush(core);
+	ck_assert_ptr_nonnull(strstr(fake_take(core), "rtx A 10221+1460 1; rtx A 11681+1460 1; "));
 	fake_free(core);
 }
 END_TEST
@@ -260,6 +266,8 @@ END_TEST
 START_TEST(rto__everything_again_in_slow_start)
 {
 	in_flight(true);
+	core->stack.conf.tlp = false;
+	tcp_timer_arm_rtx(&(struct tcp_env)TCP_ENV(&core->stack, core, core->now_us), ctx);
 	fake_run(core, 250);
 	ck_assert_str_eq(fake_take(core), "rtx A 1+1460 1; ");
 	ck_assert_uint_eq(ctx->loss_state, TCP_LOSS_RTO);
@@ -267,7 +275,10 @@ START_TEST(rto__everything_again_in_slow_start)
 	ck_assert_uint_eq(ctx->ssthresh, 10220);
 	fake_rx(core, ctx, TCP_ACK, 1, SEG(1), 0);
 	fake_flush(core);
-	ck_assert_str_eq(fake_take(core), "acked 1460; rtx A 1461+1460 1; rtx A 2921+1460 1; ");
+	/* F-RTO: something new first, which would show that the timeout was none. */
+	ck_assert_str_eq(fake_take(core), "acked 1460; A 14601+1460 1; A 16061+1460 1; ");
+	sack(1, 10, 11);
+	ck_assert_str_eq(fake_take(core), "rtx A 1461+1460 1; ");
 	fake_free(core);
 }
 END_TEST
@@ -275,13 +286,14 @@ END_TEST
 START_TEST(rto__sacked_bytes_are_not_sent_again)
 {
 	in_flight(true);
+	core->stack.conf.tlp = false;
+	tcp_timer_arm_rtx(&(struct tcp_env)TCP_ENV(&core->stack, core, core->now_us), ctx);
 	sack(0, 1, 2);
 	fake_run(core, 250);
 	fake_take(core);
 	fake_rx(core, ctx, TCP_ACK, 1, SEG(2), 0);
 	fake_flush(core);
-	ck_assert_str_eq(fake_take(core),
-			"acked 2920; rtx A 2921+1460 1; rtx A 4381+1460 1; rtx A 5841+1460 1; ");
+	ck_assert_str_eq(fake_take(core), "acked 2920; rtx A 2921+1460 1; rtx A 4381+1460 1; ");
 	fake_free(core);
 }
 END_TEST
@@ -289,6 +301,8 @@ END_TEST
 START_TEST(rto__backs_off_and_keeps_ssthresh)
 {
 	in_flight(true);
+	core->stack.conf.tlp = false;
+	tcp_timer_arm_rtx(&(struct tcp_env)TCP_ENV(&core->stack, core, core->now_us), ctx);
 	fake_run(core, 250);
 	fake_take(core);
 	fake_run(core, 350);
@@ -314,10 +328,12 @@ END_TEST
 START_TEST(rto__reneged_scoreboard_is_forgotten)
 {
 	in_flight(true);
+	core->stack.conf.tlp = false;
+	tcp_timer_arm_rtx(&(struct tcp_env)TCP_ENV(&core->stack, core, core->now_us), ctx);
 	sack(0, 1, 2);
 	fake_rx(core, ctx, TCP_ACK, 1, SEG(1), 0); /* snd_una stands at what was SACKed */
 	fake_run(core, 250);
-	ck_assert_uint_eq(ctx->sack_ext, 0);
+	ck_assert_uint_eq(ctx->sacked_bytes, 0);
 	ck_assert_ptr_nonnull(strstr(fake_take(core), "rtx A 1461+1460 1; "));
 	fake_free(core);
 }
@@ -413,7 +429,8 @@ FACTS("tcp loss", limited_transmit__one_new_segment_per_duplicate,
 		sack__pipe_never_exceeds_cwnd_in_recovery, sack__hole_sent_once_per_recovery,
 		sack__recovery_ends_at_recover, sack__block_beyond_snd_nxt_is_discarded,
 		sack__reversed_block_is_discarded, sack__dsack_is_no_loss,
-		sack__without_extensions_duplicates_still_count, sack__tail_hole_is_rescued_once,
+		sack__without_logs_duplicates_still_count,
+		rack__delivered_retransmission_proves_older_losses,
 		rto__everything_again_in_slow_start, rto__sacked_bytes_are_not_sent_again,
 		rto__backs_off_and_keeps_ssthresh, rto__ack_of_new_data_ends_the_backoff,
 		rto__reneged_scoreboard_is_forgotten, rto__gives_up_after_fifteen,

@@ -411,6 +411,7 @@ END_TEST
 START_TEST(tcp_tx_ack__stays_inside_a_window_that_shrank)
 {
 	open_new();
+	core->stack.conf.tlp = false;
 	fake_write(core, ctx, 14600);
 	fake_rx_wnd(core, ctx, TCP_ACK, 1, 1, 10, 10);
 	fake_take(core);
