@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <rte_common.h>
 #include <rte_hash.h>
+#include <rte_malloc.h>
 
 /* Keys as they are stored: the words of the tuple that differ. */
 struct key_v4 {
@@ -33,10 +35,12 @@ static inline uint64_t mix(uint64_t a, uint64_t b)
 
 static inline uint32_t sig_v4(const struct ctable *t, const struct key_v4 *k)
 {
-	uint64_t addrs = (uint64_t)k->laddr_be << 32 | k->raddr_be;
-	uint64_t ports = (uint64_t)k->lport_be << 16 | k->rport_be;
-	uint64_t h = mix(addrs ^ t->key[0], ports ^ t->key[1]);
+	uint64_t addrs, h;
+	uint32_t ports;
 
+	memcpy(&addrs, &k->laddr_be, sizeof(addrs));
+	memcpy(&ports, &k->lport_be, sizeof(ports));
+	h = mix(addrs ^ t->key[0], ports ^ t->key[1]);
 	h = mix(h ^ t->key[1], t->key[0] ^ 0x9e3779b97f4a7c15ull);
 	return (uint32_t)(h >> 16);
 }
@@ -99,12 +103,16 @@ int ctable_init(struct ctable *t, uint32_t contexts_max, const uint64_t key[2], 
 	snprintf(name, sizeof(name), "ctv6_%llx", (unsigned long long)(uintptr_t)t);
 	p.key_len = sizeof(struct key_v6);
 	t->v6 = rte_hash_create(&p);
-	if (!t->v4 || !t->v6) {
+	t->hint_mask = RTE_MIN(rte_align32pow2(p.entries), CTABLE_HINTS_MAX) - 1;
+	t->hint = rte_zmalloc_socket("eta_hints", (t->hint_mask + 1) * sizeof(*t->hint),
+			ETA_CACHELINE, socket_id);
+	if (!t->v4 || !t->v6 || !t->hint) {
 		ctable_fini(t);
 		return -ENOMEM;
 	}
 	/* key stores and buckets, as rte_hash lays them out */
-	t->memory_bytes = (uint64_t)p.entries * (32 + 48 + 2 * 16);
+	t->memory_bytes = (uint64_t)p.entries * (32 + 48 + 2 * 16) +
+			  (t->hint_mask + 1) * sizeof(*t->hint);
 	return 0;
 }
 
@@ -112,7 +120,9 @@ void ctable_fini(struct ctable *t)
 {
 	rte_hash_free(t->v4);
 	rte_hash_free(t->v6);
+	rte_free(t->hint);
 	t->v4 = t->v6 = NULL;
+	t->hint = NULL;
 }
 
 static bool is_v4(const struct ip_tuple *tuple)
@@ -157,45 +167,97 @@ int ctable_add(struct ctable *t, const struct ip_tuple *tuple, uint32_t idx)
 	return rc == 0 ? 0 : -ENOSPC;
 }
 
+static inline uint32_t sig_of(const struct ctable *t, const struct ip_tuple *tuple)
+{
+	struct key_v4 k4;
+	struct key_v6 k6;
+
+	if (ETA_LIKELY(is_v4(tuple))) {
+		k4 = key_v4(tuple);
+		return sig_v4(t, &k4);
+	}
+	k6 = key_v6(tuple);
+	return sig_v6(t, &k6);
+}
+
+static inline struct ctable_hint *hint_of(const struct ctable *t, uint32_t sig)
+{
+	return &t->hint[sig & t->hint_mask];
+}
+
 void ctable_del(struct ctable *t, const struct ip_tuple *tuple)
 {
+	uint32_t sig = sig_of(t, tuple);
+	struct ctable_hint *hint = hint_of(t, sig);
+
+	if (hint->sig == sig)
+		hint->idx = 0;
 	if (is_v4(tuple)) {
 		struct key_v4 k = key_v4(tuple);
 
-		(void)rte_hash_del_key_with_hash(t->v4, &k, sig_v4(t, &k));
+		(void)rte_hash_del_key_with_hash(t->v4, &k, sig);
 	} else {
 		struct key_v6 k = key_v6(tuple);
 
-		(void)rte_hash_del_key_with_hash(t->v6, &k, sig_v6(t, &k));
+		(void)rte_hash_del_key_with_hash(t->v6, &k, sig);
 	}
 }
 
-void ctable_find_bulk(const struct ctable *t, const struct ip_tuple *const *tuple, uint32_t n,
-		uint32_t *idx)
+/* The tuples at[0..n) of @tuple, all IPv4, in rte_hash. */
+static void find_v4(const struct ctable *t, const struct ip_tuple *const *tuple, const uint8_t *at,
+		hash_sig_t *sig, uint32_t n, uint32_t *idx)
 {
-	struct key_v4 k4[CTABLE_BURST];
+	struct key_v4 k[CTABLE_BURST];
 	const void *key[CTABLE_BURST];
-	hash_sig_t sig[CTABLE_BURST];
 	void *data[CTABLE_BURST];
-	uint8_t at[CTABLE_BURST];
 	uint64_t hit = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		k[i] = key_v4(tuple[at[i]]);
+		key[i] = &k[i];
+	}
+	(void)rte_hash_lookup_with_hash_bulk_data(t->v4, key, sig, n, &hit, data);
+	for (uint32_t i = 0; i < n; i++) {
+		if (!(hit & (1ull << i)))
+			continue;
+		idx[at[i]] = (uint32_t)(uintptr_t)data[i];
+		*hint_of(t, sig[i]) = (struct ctable_hint){sig[i], idx[at[i]]};
+	}
+}
+
+static uint32_t find_v6(const struct ctable *t, const struct ip_tuple *tuple, hash_sig_t sig)
+{
+	struct key_v6 k = key_v6(tuple);
+	void *data = NULL;
+
+	if (rte_hash_lookup_with_hash_data(t->v6, &k, sig, &data) < 0)
+		return 0;
+	*hint_of(t, sig) = (struct ctable_hint){sig, (uint32_t)(uintptr_t)data};
+	return (uint32_t)(uintptr_t)data;
+}
+
+void ctable_find_bulk(
+		struct ctable *t, const struct ip_tuple *const *tuple, uint32_t n, uint32_t *idx)
+{
+	hash_sig_t sig[CTABLE_BURST]; /* of the IPv4 tuples without a hint */
+	uint8_t at[CTABLE_BURST];
 	uint32_t n4 = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
+		uint32_t s = sig_of(t, tuple[i]);
+		const struct ctable_hint *hint = hint_of(t, s);
+
+		idx[i] = hint->idx;
+		if (ETA_LIKELY(hint->sig == s && hint->idx != 0))
+			continue;
+		idx[i] = 0;
 		if (!is_v4(tuple[i])) {
-			idx[i] = ctable_find(t, tuple[i]);
+			idx[i] = find_v6(t, tuple[i], s);
 			continue;
 		}
-		idx[i] = 0;
-		k4[n4] = key_v4(tuple[i]);
-		key[n4] = &k4[n4];
-		sig[n4] = sig_v4(t, &k4[n4]);
+		sig[n4] = s;
 		at[n4++] = (uint8_t)i;
 	}
-	if (n4 == 0)
-		return;
-	(void)rte_hash_lookup_with_hash_bulk_data(t->v4, key, sig, n4, &hit, data);
-	for (uint32_t i = 0; i < n4; i++)
-		if (hit & (1ull << i))
-			idx[at[i]] = (uint32_t)(uintptr_t)data[i];
+	if (n4 > 0)
+		find_v4(t, tuple, at, sig, n4, idx);
 }

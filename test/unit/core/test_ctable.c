@@ -92,6 +92,61 @@ START_TEST(ctable_find_bulk__mixed_burst)
 }
 END_TEST
 
+START_TEST(ctable_find_bulk__follows_what_changed_since)
+{
+	for (int is_v6 = 0; is_v6 < 2; is_v6++) {
+		struct ip_tuple tuple = tuple_of(1, is_v6);
+		const struct ip_tuple *at = &tuple;
+		struct ctable t;
+		uint32_t idx;
+
+		ck_assert_int_eq(ctable_init(&t, 64, key, -1), 0);
+		ck_assert_int_eq(ctable_add(&t, &tuple, 5), 0);
+		for (int again = 0; again < 2; again++) {
+			ctable_find_bulk(&t, &at, 1, &idx);
+			ck_assert_uint_eq(idx, 5);
+		}
+		ctable_del(&t, &tuple);
+		ctable_find_bulk(&t, &at, 1, &idx);
+		ck_assert_uint_eq(idx, 0);
+		ck_assert_int_eq(ctable_add(&t, &tuple, 6), 0);
+		ctable_find_bulk(&t, &at, 1, &idx);
+		ck_assert_uint_eq(idx, 6);
+		ctable_fini(&t);
+	}
+}
+END_TEST
+
+/* Far more tuples than hints: they drive each other out, and are found all the same. */
+START_TEST(ctable_find_bulk__hints_are_shared)
+{
+	struct ctable t;
+
+	ck_assert_int_eq(ctable_init(&t, 1024, key, -1), 0);
+	t.hint_mask = 3;
+	for (uint32_t i = 1; i < 1024; i++) {
+		struct ip_tuple tuple = tuple_of(i, i % 5 == 0);
+
+		ck_assert_int_eq(ctable_add(&t, &tuple, i), 0);
+	}
+	for (uint32_t from = 1; from < 1024; from++) {
+		struct ip_tuple tuple[CTABLE_BURST];
+		const struct ip_tuple *at[CTABLE_BURST];
+		uint32_t idx[CTABLE_BURST];
+		uint32_t n = 1 + from % CTABLE_BURST;
+
+		for (uint32_t i = 0; i < n; i++) {
+			tuple[i] = tuple_of((from + i * 7) % 1024, (from + i * 7) % 1024 % 5 == 0);
+			at[i] = &tuple[i];
+		}
+		ctable_find_bulk(&t, at, n, idx);
+		for (uint32_t i = 0; i < n; i++)
+			ck_assert_uint_eq(idx[i], (from + i * 7) % 1024);
+	}
+	ctable_fini(&t);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("ctable");
@@ -101,6 +156,8 @@ int main(void)
 	tcase_add_test(tc, ctable_del__is_found_no_more);
 	tcase_add_test(tc, ctable_add__holds_as_many_as_promised);
 	tcase_add_test(tc, ctable_find_bulk__mixed_burst);
+	tcase_add_test(tc, ctable_find_bulk__follows_what_changed_since);
+	tcase_add_test(tc, ctable_find_bulk__hints_are_shared);
 	suite_add_tcase(s, tc);
 	return run_suite(s);
 }
