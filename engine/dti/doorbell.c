@@ -192,34 +192,53 @@ static bool head_fits(const struct dti_ctx *c, uint32_t head)
 	return head - c->rcv_head <= c->rcv_tail - c->rcv_head;
 }
 
-bool doorbell_counters(struct dti *d, uint32_t idx, const struct eta_dti_al *al, uint32_t tail,
-		uint32_t head, bool more)
+static inline void move_tcp(struct dti *d, uint32_t idx, bool is_read, bool is_written, bool more)
 {
-	struct dti_ctx *c = &d->ctx[idx];
+	const struct dti_ctx *c = &d->ctx[idx];
+	struct tcp_ctx *t = &d->tcp->ctx[idx];
+
+	if (is_read && is_written && !more) {
+		tcp_read_write(d->tcp, dti_env(d), t, c->rcv_head, c->snd_tail, d->now_us);
+		return;
+	}
+	if (is_read)
+		tcp_read(d->tcp, dti_env(d), t, c->rcv_head, d->now_us);
+	if (is_written && ETA_UNLIKELY(more))
+		tcp_write_more(d->tcp, dti_env(d), t, c->snd_tail, d->now_us);
+	else if (is_written)
+		tcp_write(d->tcp, dti_env(d), t, c->snd_tail, d->now_us);
+}
+
+bool doorbell_counters(struct dti *d, const struct doorbell *b, bool more)
+{
+	struct dti_ctx *c = &d->ctx[b->idx];
+	uint32_t tail = b->db.snd_tail, head = b->db.rcv_head;
+	bool is_read, is_written;
 
 	if (ETA_UNLIKELY(!tail_fits(c, tail) || !head_fits(c, head))) {
 		d->stats.db_stale++;
-		tail = eta_load_acquire_u32(&al->snd_tail);
-		head = eta_load_acquire_u32(&al->rcv_head);
+		tail = eta_load_acquire_u32(&b->al->snd_tail);
+		head = eta_load_acquire_u32(&b->al->rcv_head);
 		if (!tail_fits(c, tail) || !head_fits(c, head)) {
-			dti_kill(d, idx);
+			dti_kill(d, b->idx);
 			return false;
 		}
 	}
-	if (head != c->rcv_head) {
+	is_read = head != c->rcv_head;
+	is_written = tail != c->snd_tail;
+	if (is_read)
 		place_consumed(d, c, head);
-		if (c->flags & DTI_CTX_TCP_USED)
-			tcp_read(d->tcp, dti_env(d), &d->tcp->ctx[idx], head, d->now_us);
-		event_mark(d, idx, 0); /* ring_at moves with it */
-	}
-	if (tail != c->snd_tail) {
-		c->snd_tail = tail;
-		if (ETA_UNLIKELY(more) && (c->flags & DTI_CTX_TCP_USED))
-			tcp_write_more(d->tcp, dti_env(d), &d->tcp->ctx[idx], tail, d->now_us);
-		else if (c->flags & DTI_CTX_TCP_USED)
-			tcp_write(d->tcp, dti_env(d), &d->tcp->ctx[idx], tail, d->now_us);
-		event_mark(d, idx, 0);
-	}
+	c->snd_tail = tail;
+	if (ETA_UNLIKELY((c->flags & (DTI_CTX_TCP_USED | DTI_CTX_CLOSING)) != DTI_CTX_TCP_USED))
+		event_mark(d, b->idx, 0);
+	if (c->flags & DTI_CTX_TCP_USED)
+		move_tcp(d, b->idx, is_read, is_written, more);
+	/* what AL has moved itself is no event: its record follows at once */
+	if (is_read)
+		place_update_ring_at(d, b->idx, b->en);
+	if (is_written)
+		eta_store_relaxed_u32(&b->en->snd_nxt,
+				tcp_snd_off(&d->tcp->ctx[b->idx], d->tcp->ctx[b->idx].snd_nxt));
 	return !(c->flags & DTI_CTX_KILL);
 }
 
@@ -275,8 +294,7 @@ static void act(struct dti *d, struct doorbell *b)
 	if ((c->flags & DTI_CTX_TCP_USED) || dti_is_open(d, c)) {
 		if (ETA_UNLIKELY(op == ETA_DB_PARAM))
 			take_urgent(d, b);
-		if (!doorbell_counters(d, b->idx, b->al, b->db.snd_tail, b->db.rcv_head,
-				    b->db.op & ETA_DB_MORE))
+		if (!doorbell_counters(d, b, b->db.op & ETA_DB_MORE))
 			return;
 		if (b->db.op & ETA_DB_WANT_WRITE) {
 			c->flags |= DTI_CTX_WANT_WRITE;

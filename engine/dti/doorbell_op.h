@@ -23,9 +23,8 @@ struct doorbell {
 	uint16_t ring;         /* it came by */
 };
 
-/* Counters of an open DTI, from a message; @more: ETA_DB_MORE. Return: false = the DTI is being killed. Context: hot. */
-bool doorbell_counters(struct dti *d, uint32_t idx, const struct eta_dti_al *al, uint32_t tail,
-		uint32_t head, bool more);
+/* The counters of @b, of an open DTI; @more: ETA_DB_MORE. Return: false = the DTI is being killed. Context: hot. */
+bool doorbell_counters(struct dti *d, const struct doorbell *b, bool more);
 /* CONNECT. */
 void doorbell_connect(struct dti *d, struct doorbell *b);
 /* @op on a DTI that no context is bound to: SUBSCRIBE before LISTEN, CLOSE of a failed open. */

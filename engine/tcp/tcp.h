@@ -261,6 +261,10 @@ void tcp_urgent(struct tcp_ctx *ctx, uint32_t snd_up);
 void tcp_read(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint32_t rcv_head,
 		uint64_t now_us);
 
+/* tcp_read() and tcp_write() of one doorbell: what leaves tells of the window, too. Context: hot. */
+void tcp_read_write(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
+		uint32_t rcv_head, uint32_t snd_tail, uint64_t now_us);
+
 /* FIN after the bytes queued so far. Again: nothing. */
 void tcp_shut_wr(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint64_t now_us);
 

@@ -100,23 +100,43 @@ void tcp_urgent(struct tcp_ctx *ctx, uint32_t snd_up)
 	ctx->snd_up = up;
 }
 
-void tcp_read(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint32_t rcv_head,
-		uint64_t now_us)
+/* Return: should the peer perhaps hear of it? */
+static inline bool read_to(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t rcv_head)
 {
-	struct tcp_env e = TCP_ENV(stack, env, now_us);
 	uint32_t head = ctx->irs + 1 + rcv_head;
 	uint32_t fin = !!(ctx->flags & TCP_CTX_FIN_RCVD);
 
 	if (!tcp_state_receives(ctx->state) && ctx->state != TCP_STATE_CLOSE_WAIT &&
 			ctx->state != TCP_STATE_CLOSING && ctx->state != TCP_STATE_LAST_ACK)
-		return;
+		return false;
 	if (seq_lt(head, ctx->rcv_head) || seq_gt(head, ctx->rcv_nxt - fin))
-		return;
+		return false;
 	ctx->rcv_head = head;
 	if (fin)
-		return;
-	tcp_wnd_drs(&e, ctx);
-	if (tcp_wnd_update_due(&e, ctx))
+		return false;
+	tcp_wnd_drs(e, ctx);
+	return true;
+}
+
+void tcp_read(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint32_t rcv_head,
+		uint64_t now_us)
+{
+	struct tcp_env e = TCP_ENV(stack, env, now_us);
+
+	if (read_to(&e, ctx, rcv_head) && tcp_wnd_update_due(&e, ctx))
+		tcp_owe(&e, ctx, TCP_CTX_ACK_NOW);
+}
+
+void tcp_read_write(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
+		uint32_t rcv_head, uint32_t snd_tail, uint64_t now_us)
+{
+	struct tcp_env e = TCP_ENV(stack, env, now_us);
+	bool is_read = read_to(&e, ctx, rcv_head);
+	uint32_t segs_out = ctx->segs_out;
+
+	write_to(&e, ctx, snd_tail, 0);
+	/* a segment that has just left bore the window */
+	if (is_read && ctx->segs_out == segs_out && tcp_wnd_update_due(&e, ctx))
 		tcp_owe(&e, ctx, TCP_CTX_ACK_NOW);
 }
 

@@ -102,6 +102,28 @@ START_TEST(doorbell_drain__urgent_is_told_to_the_peer)
 }
 END_TEST
 
+START_TEST(doorbell_counters__the_record_follows_at_once)
+{
+	uint8_t buf[64] = {0};
+	struct eta_doorbell db;
+	uint32_t ring_at;
+
+	two_open(&t);
+	ck_assert_uint_eq(model_send(t.a, buf, 64), 64);
+	turn(&t);
+	ring_at = model_en(t.b)->ring_at;
+	ck_assert_uint_eq(model_recv(t.b, buf, 64), 64);
+	ck_assert_uint_eq(model_send(t.b, buf, 64), 64);
+	db = db_of(t.b, ETA_DB_DATA);
+	ck_assert(model_ring(t.server, &db));
+	ck_assert_uint_eq(model_en(t.b)->snd_nxt, 0);
+	core_poll_once(t.pair->core[1], t.pair->now_us); /* no acknowledgement yet */
+	ck_assert_uint_eq(model_en(t.b)->ring_at, ring_at + 64);
+	ck_assert_uint_eq(model_en(t.b)->snd_nxt, 64);
+	two_end(&t);
+}
+END_TEST
+
 START_TEST(doorbell_counters__impossible_record_kills)
 {
 	struct eta_doorbell db;
@@ -322,6 +344,7 @@ int main(void)
 	tcase_add_test(tc, doorbell_counters__stale_tail_reads_the_record);
 	tcase_add_test(tc, doorbell_drain__more_holds_the_bytes_back);
 	tcase_add_test(tc, doorbell_drain__urgent_is_told_to_the_peer);
+	tcase_add_test(tc, doorbell_counters__the_record_follows_at_once);
 	tcase_add_test(tc, doorbell_counters__impossible_record_kills);
 	tcase_add_test(tc, doorbell_counters__consuming_more_than_received_kills);
 	tcase_add_test(tc, doorbell_drain__a_full_ring_is_taken_whole);

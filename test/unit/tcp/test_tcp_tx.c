@@ -527,6 +527,44 @@ START_TEST(tcp_read__beyond_what_was_readable_is_ignored)
 }
 END_TEST
 
+/* The peer has filled the window; then there is room again. */
+static void fill_window(void)
+{
+	open_new();
+	for (uint32_t i = 0; i < 41; i++)
+		fake_rx(core, ctx, TCP_ACK, 1 + 1460 * i, 1, 1460);
+	core->rcv_space = 0;
+	fake_flush(core);
+	fake_take(core);
+	core->rcv_space = 60000;
+}
+
+START_TEST(tcp_read_write__one_segment_tells_of_both)
+{
+	fill_window();
+	tcp_read_write(&core->stack, core, ctx, 58400, 10, core->now_us);
+	fake_flush(core);
+	ck_assert_str_eq(fake_take(core), "PA 1+10 59861; ");
+	ck_assert_uint_eq(fake_last(core)->wnd, 60000 >> 7);
+	ck_assert_uint_eq(ctx->rcv_head - ctx->irs, 58401);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(tcp_read_write__window_is_told_when_nothing_else_leaves)
+{
+	fill_window();
+	fake_write(core, ctx, 10);
+	ctx->rcv_adv = ctx->rcv_nxt; /* as if it had not told */
+	fake_take(core);
+	tcp_read_write(&core->stack, core, ctx, 58400, 20, core->now_us); /* Nagle holds it */
+	fake_flush(core);
+	ck_assert_str_eq(fake_take(core), "A 11+0 59861; ");
+	ck_assert_uint_eq(fake_last(core)->wnd, 60000 >> 7);
+	fake_free(core);
+}
+END_TEST
+
 FACTS("tcp tx", tcp_write__sends_at_once_with_push, tcp_write__backwards_or_too_far_is_ignored,
 		tcp_write__initial_window_is_ten_segments, tcp_write__tso_sized_pieces,
 		tcp_write__stops_at_the_peers_window, nagle__second_small_write_waits,
@@ -548,4 +586,6 @@ FACTS("tcp tx", tcp_write__sends_at_once_with_push, tcp_write__backwards_or_too_
 		window__update_only_when_it_is_worth_it,
 		window__small_reads_of_an_open_window_are_silent,
 		window__drs_asks_for_twice_the_bytes_of_a_round_trip,
-		tcp_read__beyond_what_was_readable_is_ignored)
+		tcp_read__beyond_what_was_readable_is_ignored,
+		tcp_read_write__one_segment_tells_of_both,
+		tcp_read_write__window_is_told_when_nothing_else_leaves)
