@@ -17,6 +17,8 @@
 #include "engine/dti/dti_up.h"
 
 #define CONFIRM_US 1000000u
+#define CONFIRM_TICK_SHIFT \
+	20 /* of microseconds: the last neighbour is looked at once in about a second */
 #define OWING_LOOK_US 1000u /* AL makes room in a full event queue without telling */
 #define SWEEP_LOOK_US 100000u
 
@@ -84,10 +86,16 @@ static void rx_no_ctx(
 }
 
 /* The neighbour has delivered an acknowledgement: it is alive. */
-static void confirm(struct core *core, const struct ip_addr *raddr)
+static inline void confirm(struct core *core, const struct ip_addr *raddr)
 {
-	struct core_hop *h = core_hop(core, raddr);
+	uint32_t tick = (uint32_t)(core->now_us >> CONFIRM_TICK_SHIFT);
+	struct core_hop *h;
 
+	if (core->confirm_tick == tick && ip_addr_equal(&core->confirm_addr, raddr))
+		return;
+	core->confirm_tick = tick;
+	core->confirm_addr = *raddr;
+	h = core_hop(core, raddr);
 	if (h->result != ROUTE_OK || core->now_us - h->confirm_us < CONFIRM_US)
 		return;
 	h->confirm_us = core->now_us;

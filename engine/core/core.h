@@ -95,6 +95,8 @@ struct core {
 	struct port *turn_port; /* traffic to our own address (turn.c); last in net.port, NULL = none */
 
 	struct core_hop hop[CORE_HOPS];
+	struct ip_addr confirm_addr; /* who delivered an acknowledgement last, looked at in ... */
+	uint32_t confirm_tick;       /* this second */
 	uint32_t failed[CORE_FAILED]; /* contexts whose segment had no way: TCP is told at the end of the turn */
 	uint32_t failed_n;
 	struct {

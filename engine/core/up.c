@@ -64,21 +64,18 @@ void dti_up_ctx_unhash(struct core *env, uint32_t idx)
 
 /* ---- next hops ---- */
 
-static uint32_t hop_slot(const struct ip_addr *dst)
+static inline uint32_t hop_slot(const struct ip_addr *dst)
 {
 	uint64_t h = (dst->q[0] * 0x9e3779b97f4a7c15ull) ^ (dst->q[1] * 0xc2b2ae3d27d4eb4full);
 
 	return (uint32_t)(h >> 40) & (CORE_HOPS - 1);
 }
 
-struct core_hop *core_hop(struct core *core, const struct ip_addr *dst)
+static ETA_COLD struct core_hop *hop_resolve(
+		struct core *core, struct core_hop *h, const struct ip_addr *dst)
 {
-	struct core_hop *h = &core->hop[hop_slot(dst)];
 	const struct port *port;
 
-	if (ip_addr_equal(&h->dst, dst) &&
-			route_hop_is_current(&h->hop, route_epoch(core->net.route)))
-		return h;
 	h->dst = *dst;
 	h->confirm_us = 0;
 	h->result = (uint8_t)route_resolve(core->net.route, dst, core->now_us, &h->hop);
@@ -95,6 +92,21 @@ struct core_hop *core_hop(struct core *core, const struct ip_addr *dst)
 	memcpy(h->hop.dmac, port->mac, 6);
 	memcpy(h->hop.smac, port->mac, 6);
 	return h;
+}
+
+static inline struct core_hop *hop_of(struct core *core, const struct ip_addr *dst)
+{
+	struct core_hop *h = &core->hop[hop_slot(dst)];
+
+	if (ETA_LIKELY(ip_addr_equal(&h->dst, dst) &&
+			    route_hop_is_current(&h->hop, route_epoch(core->net.route))))
+		return h;
+	return hop_resolve(core, h, dst);
+}
+
+struct core_hop *core_hop(struct core *core, const struct ip_addr *dst)
+{
+	return hop_of(core, dst);
 }
 
 /* What cannot be remembered here meets the same answer at its next try. */
@@ -193,7 +205,7 @@ static const struct net_hop *out_hop(struct core *core, const struct tcp_ctx *ct
 			core->net.port[core->reply_to.port] != core->turn_port &&
 			reply_hop(core, dst, once))
 		return once;
-	h = core_hop(core, dst);
+	h = hop_of(core, dst);
 	if (h->result == ROUTE_OK || h->result == ROUTE_LOCAL)
 		return &h->hop;
 	if (h->result == ROUTE_NEIGH_PENDING) {
