@@ -20,8 +20,7 @@
 struct rte_hash;
 
 #define CTABLE_BURST 64u
-#define CTABLE_HINTS_MAX \
-	65536u /* half a megabyte: with more, the hints are no nearer than the tables */
+#define CTABLE_HINTS_MAX 4096u /* 32 KiB: near, and nothing to idle connections */
 
 /* Where a tuple of this hash is. */
 struct ctable_hint {
