@@ -342,8 +342,25 @@ void tcp_loss_resend(const struct tcp_env *e, struct tcp_ctx *ctx);
  * port is full.
  */
 bool tcp_loss_output(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t *pipe);
-/* @n bytes were sent again: undo wants to know. */
-void tcp_loss_sent_again(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t n);
+
+/* ---- undo (tcp_undo.c) ---- */
+
+/* cwnd has been reduced: remember what may be given back. */
+void tcp_undo_begin(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* @n bytes were sent again. */
+void tcp_undo_sent_again(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t n);
+/* A D-SACK says that @dup was sent again in vain. */
+void tcp_undo_excuse(struct tcp_ctx *ctx, const struct tcp_range *dup);
+/* Is the reduction proved wrong by now? */
+bool tcp_undo_may(const struct tcp_ctx *ctx, const struct tcp_ack *a);
+/* `recover` is acknowledged: the end of recovery or of an RTO's repair, undone or not. */
+void tcp_undo_recovery(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *a);
+/* A partial ACK. Return: is everything decided? */
+bool tcp_undo_partial(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *a);
+/* All that was sent again is excused? Return: undone. */
+bool tcp_undo_dsack(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* Was the timeout spurious? @frto: F-RTO says so. Return: undone. */
+bool tcp_undo_rto(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *a, bool frto);
 
 /* ---- proportional rate reduction (tcp_prr.c) ---- */
 

@@ -14,11 +14,6 @@
  * then each partial ACK name the segment at snd_una (RFC 6582), and duplicates count as anonymous
  * SACKed bytes.
  *
- * Every reduction remembers what it took. It is given back when the reason proves wrong: all
- * retransmissions were reported as duplicates (RFC 2883, 3708), an ACK echoes a timestamp from before
- * the first of them (RFC 3522, 4015), or after a timeout bytes are acknowledged that were sent once
- * only (F-RTO, RFC 5682).
- *
  * RFC 5681 3.2, RFC 6582, RFC 6675, RFC 8985.
  */
 #include "engine/tcp/tcp_int.h"
@@ -107,142 +102,9 @@ static void identify(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ac
 	}
 }
 
-/* ---- undo ---- */
-
-static void undo_begin(const struct tcp_env *e, struct tcp_ctx *ctx)
-{
-	const struct tcp_log *log = &e->stack->log[ctx->sent_log];
-	uint32_t again = 0;
-
-	for (uint32_t i = 0; ctx->sent_log && i < log->n; i++) {
-		const struct tcp_sent *r = &log->r[log->first + i];
-
-		if (r->flags & TCP_SENT_RTX && r->state == TCP_SENT_OUT)
-			again++;
-	}
-	ctx->flags2 |= TCP_CTX2_UNDO;
-	ctx->undo_una = ctx->snd_una;
-	ctx->undo_rtx_n = again;
-	if (again == 0)
-		ctx->flags2 &= ~TCP_CTX2_UNDO_RTX;
-}
-
-/* Was the ACK sent before our first retransmission could arrive? */
-static bool is_original_echo(const struct tcp_ctx *ctx, const struct tcp_ack *a)
-{
-	return ctx->flags2 & TCP_CTX2_UNDO_RTX && a->has_tsecr && a->tsecr &&
-	       ctx->flags & TCP_CTX_TS && seq_lt(a->tsecr, ctx->undo_ts);
-}
-
-static bool may_undo(const struct tcp_ctx *ctx, const struct tcp_ack *a)
-{
-	if (!(ctx->flags2 & TCP_CTX2_UNDO))
-		return false;
-	if (ctx->flags2 & TCP_CTX2_UNDO_RTX && ctx->undo_rtx_n == 0)
-		return true;
-	return is_original_echo(ctx, a);
-}
-
-/* Nothing was lost, after all. */
-static void unmark_lost(const struct tcp_env *e, struct tcp_ctx *ctx)
-{
-	struct tcp_log *log = &e->stack->log[ctx->sent_log];
-
-	ctx->lost_bytes = 0;
-	ctx->flags &= ~TCP_CTX_RTX_ONE;
-	for (uint32_t i = 0; ctx->sent_log && i < log->n; i++) {
-		if (log->r[log->first + i].state == TCP_SENT_LOST)
-			log->r[log->first + i].state = TCP_SENT_OUT;
-	}
-}
-
-static void undo(const struct tcp_env *e, struct tcp_ctx *ctx, bool unmark)
-{
-	const struct tcp_cc_ops *ops = tcp_cc_get(ctx->cc);
-
-	if (unmark)
-		unmark_lost(e, ctx);
-	if (ctx->prior_ssthresh) {
-		if (ops->undo_cwnd)
-			ctx->cwnd = ops->undo_cwnd(ctx);
-		else if (ctx->cwnd < ctx->prior_cwnd)
-			ctx->cwnd = ctx->prior_cwnd;
-		if (ctx->ssthresh < ctx->prior_ssthresh)
-			ctx->ssthresh = ctx->prior_ssthresh;
-		ctx->flags2 &= ~TCP_CTX2_CWR_OWED;
-	}
-	ctx->flags2 &= ~TCP_CTX2_UNDO;
-}
-
-static void undo_recovery(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *a)
-{
-	if (may_undo(ctx, a)) {
-		if (ctx->loss_state == TCP_LOSS_RTO)
-			TCP_COUNT(e, loss_undo);
-		else
-			TCP_COUNT(e, full_undo);
-		undo(e, ctx, false);
-	} else {
-		tcp_rack_recovered(ctx);
-	}
-	tcp_loss_set_state(e, ctx, TCP_LOSS_OPEN);
-	tcp_cc_get(ctx->cc)->restart(ctx);
-	ctx->flags2 &= ~(TCP_CTX2_RENEGED | TCP_CTX2_FRTO);
-}
-
-/* Return: is everything decided? */
-static bool undo_partial(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *a)
-{
-	const struct tcp_log *log = &e->stack->log[ctx->sent_log];
-
-	if (!(ctx->flags2 & TCP_CTX2_UNDO) || !is_original_echo(ctx, a))
-		return false;
-	ctx->flags2 |= TCP_CTX2_REORDERED;
-	for (uint32_t i = 0; ctx->sent_log && i < log->n; i++) {
-		const struct tcp_sent *r = &log->r[log->first + i];
-
-		/* Retransmissions are on their way: wait for what they tell. */
-		if (r->flags & TCP_SENT_RTX && r->state == TCP_SENT_OUT)
-			return true;
-	}
-	TCP_COUNT(e, partial_undo);
-	undo(e, ctx, true);
-	tcp_loss_keep_open(e, ctx);
-	return false;
-}
-
-static bool undo_dsack(const struct tcp_env *e, struct tcp_ctx *ctx)
-{
-	if (!(ctx->flags2 & TCP_CTX2_UNDO) || !(ctx->flags2 & TCP_CTX2_UNDO_RTX) || ctx->undo_rtx_n)
-		return false;
-	TCP_COUNT(e, dsack_undo);
-	undo(e, ctx, false);
-	return true;
-}
-
-static bool undo_rto(
-		const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *a, bool frto)
-{
-	if (!frto && !may_undo(ctx, a))
-		return false;
-	undo(e, ctx, true);
-	if (frto)
-		TCP_COUNT(e, spurious_rtos);
-	else
-		TCP_COUNT(e, loss_undo);
-	ctx->backoff_n = 0;
-	if (frto || ctx->flags & TCP_CTX_SACK) {
-		tcp_loss_set_state(e, ctx, TCP_LOSS_OPEN);
-		ctx->flags2 &= ~(TCP_CTX2_RENEGED | TCP_CTX2_FRTO);
-	}
-	return true;
-}
-
 void tcp_loss_dsack(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_range *dup,
 		struct tcp_ack *a)
 {
-	uint32_t segs = (dup->hi - dup->lo + ctx->mss - 1) / ctx->mss;
-
 	TCP_COUNT(e, dsack_recv);
 	a->flags |= TCP_ACK_DSACK;
 	if (ctx->flags2 & TCP_CTX2_TLP && ctx->flags2 & TCP_CTX2_TLP_RTX &&
@@ -250,9 +112,8 @@ void tcp_loss_dsack(const struct tcp_env *e, struct tcp_ctx *ctx, const struct t
 		a->flags |= TCP_ACK_DSACK_TLP;
 	else
 		tcp_rack_dsack(ctx);
-	if (ctx->flags2 & TCP_CTX2_UNDO && ctx->undo_rtx_n && seq_le(dup->hi, a->prior_una) &&
-			seq_gt(dup->hi, ctx->undo_una))
-		ctx->undo_rtx_n -= segs < ctx->undo_rtx_n ? segs : ctx->undo_rtx_n;
+	if (seq_le(dup->hi, a->prior_una))
+		tcp_undo_excuse(ctx, dup);
 }
 
 /* ---- states ---- */
@@ -291,7 +152,7 @@ void tcp_loss_enter_recovery(const struct tcp_env *e, struct tcp_ctx *ctx, bool 
 		tcp_prr_begin(e, ctx);
 	if (by_ece || !reduces)
 		ctx->prior_ssthresh = 0;
-	undo_begin(e, ctx);
+	tcp_undo_begin(e, ctx);
 	tcp_loss_set_state(e, ctx, TCP_LOSS_RECOVERY);
 	if (ctx->flags2 & TCP_CTX2_ECN && reduces)
 		ctx->flags2 |= TCP_CTX2_CWR_OWED;
@@ -306,7 +167,7 @@ void tcp_loss_enter_recovery(const struct tcp_env *e, struct tcp_ctx *ctx, bool 
 /* F-RTO (RFC 5682 3.1). Return: is everything decided? */
 static bool frto_ack(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *a)
 {
-	if (a->flags & TCP_ACK_ORIG && undo_rto(e, ctx, a, true))
+	if (a->flags & TCP_ACK_ORIG && tcp_undo_rto(e, ctx, a, true))
 		return true;
 	if (seq_gt(ctx->snd_nxt, ctx->recover)) {
 		/* Step 3a: what was sent beyond brought only duplicates: the loss was real. */
@@ -328,11 +189,11 @@ static void rto_ack(const struct tcp_env *e, struct tcp_ctx *ctx, const struct t
 {
 	bool recovered = seq_ge(ctx->snd_una, ctx->recover);
 
-	if (!(a->flags & TCP_ACK_UNA && undo_rto(e, ctx, a, false)) && ctx->flags2 & TCP_CTX2_FRTO &&
-			frto_ack(e, ctx, a))
+	if (!(a->flags & TCP_ACK_UNA && tcp_undo_rto(e, ctx, a, false)) &&
+			ctx->flags2 & TCP_CTX2_FRTO && frto_ack(e, ctx, a))
 		return;
 	if (recovered && ctx->loss_state == TCP_LOSS_RTO)
-		undo_recovery(e, ctx, a);
+		tcp_undo_recovery(e, ctx, a);
 }
 
 /* The reduction ends, if one is under way. */
@@ -340,9 +201,9 @@ static void passed_recover(const struct tcp_env *e, struct tcp_ctx *ctx, const s
 {
 	if (ctx->loss_state == TCP_LOSS_RECOVERY) {
 		reno_reset(ctx);
-		if (!may_undo(ctx, a))
+		if (!tcp_undo_may(ctx, a))
 			tcp_prr_end(ctx);
-		undo_recovery(e, ctx, a);
+		tcp_undo_recovery(e, ctx, a);
 	} else if (ctx->loss_state == TCP_LOSS_CWR && ctx->snd_una != ctx->recover) {
 		/* Something beyond is acknowledged: the peer has seen CWR. */
 		tcp_prr_end(ctx);
@@ -361,10 +222,10 @@ static void alert(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ack *
 		if (!(a->flags & TCP_ACK_UNA)) {
 			if (is_dup)
 				reno_dup(ctx, a);
-		} else if (undo_partial(e, ctx, a)) {
+		} else if (tcp_undo_partial(e, ctx, a)) {
 			return;
 		}
-		if (undo_dsack(e, ctx))
+		if (tcp_undo_dsack(e, ctx))
 			tcp_loss_keep_open(e, ctx);
 		identify(e, ctx, a);
 		if (ctx->loss_state == TCP_LOSS_RECOVERY || ctx->lost_bytes == 0)
@@ -385,7 +246,7 @@ static void alert(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ack *
 		if (is_dup)
 			reno_dup(ctx, a);
 		if (ctx->loss_state <= TCP_LOSS_DISORDER)
-			(void)undo_dsack(e, ctx);
+			(void)tcp_undo_dsack(e, ctx);
 		identify(e, ctx, a);
 	}
 	if (ctx->lost_bytes == 0) {
@@ -464,7 +325,7 @@ void tcp_loss_rto(const struct tcp_env *e, struct tcp_ctx *ctx)
 	if (ctx->loss_state <= TCP_LOSS_DISORDER || seq_ge(ctx->snd_una, ctx->recover) ||
 			(ctx->loss_state == TCP_LOSS_RTO && ctx->backoff_n == 0)) {
 		tcp_cc_reduce(ctx);
-		undo_begin(e, ctx);
+		tcp_undo_begin(e, ctx);
 	}
 	tcp_cc_rto(ctx);
 	tcp_loss_set_state(e, ctx, TCP_LOSS_RTO);
@@ -505,16 +366,6 @@ static void count_again(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t n
 	ctx->prr_out += n;
 }
 
-void tcp_loss_sent_again(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t n)
-{
-	if (!(ctx->flags2 & TCP_CTX2_UNDO_RTX)) {
-		ctx->flags2 |= TCP_CTX2_UNDO_RTX;
-		ctx->undo_ts = tcp_ts_now(e, ctx);
-		ctx->undo_rtx_n = 0;
-	}
-	ctx->undo_rtx_n += (n + ctx->mss - 1) / ctx->mss;
-}
-
 /* Without a log: one segment at snd_una. Return: false if the port is full. */
 static bool output_first(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t *pipe)
 {
@@ -528,7 +379,7 @@ static bool output_first(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t 
 	ctx->lost_bytes -= n < ctx->lost_bytes ? n : ctx->lost_bytes;
 	ctx->sent_us32 = (uint32_t)e->now_us;
 	count_again(e, ctx, n);
-	tcp_loss_sent_again(e, ctx, n);
+	tcp_undo_sent_again(e, ctx, n);
 	*pipe = tcp_loss_pipe(ctx);
 	return true;
 }
@@ -585,7 +436,7 @@ bool tcp_loss_output(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t *pip
 		tcp_sent_again(e, ctx, tcp_sent_at(e, ctx, lo));
 		*pipe += n;
 		count_again(e, ctx, n);
-		tcp_loss_sent_again(e, ctx, n);
+		tcp_undo_sent_again(e, ctx, n);
 		if (n < len)
 			return false;
 		i = 0;
