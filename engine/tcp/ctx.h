@@ -104,10 +104,17 @@ enum tcp_loss_state {
 #define TCP_CTX2_RENEGED 0x00004000u     /* the peer took back what it had SACKed */
 #define TCP_CTX2_UNDO_RTX \
 	0x00008000u /* undo_rtx_n and undo_ts are valid: something was sent again */
-#define TCP_CTX2_FRTO_NEW 0x00010000u /* the next output prefers new bytes to lost ones */
+#define TCP_CTX2_FRTO_NEW 0x00010000u   /* the next output prefers new bytes to lost ones */
+#define TCP_CTX2_DSACK_OWED 0x00020000u /* dsack is valid */
 
 #define TCP_CTX_CC_WORDS 12
 #define TCP_CTX_BYTES_HALF (4u << 20) /* half of the largest buffer */
+
+/* Sequence space. */
+struct tcp_range {
+	uint32_t lo; /* first byte */
+	uint32_t hi; /* byte after the last */
+};
 
 struct tcp_ctx {
 	/* line 0: every received segment, every sent segment */
@@ -230,7 +237,9 @@ struct tcp_ctx {
 	/* seq of a FIN that came out of order, valid with TCP_CTX_FIN_OOO */
 	uint32_t rcv_fin;
 	uint64_t pacing_rate_max; /* bytes/s, 0 = none */
-	uint32_t pad1[6];
+	/* what came twice and is to be reported by the next ACK, valid with DSACK_OWED (RFC 2883) */
+	struct tcp_range dsack;
+	uint32_t pad1[4];
 
 	/* line 7: statistics of this connection */
 	uint64_t tx_bytes; /* acknowledged */
@@ -281,11 +290,6 @@ ETA_ASSERT_LINE(struct tcp_ctx, rack_us32, 8);
  */
 #define TCP_RANGES_MAX 62u
 #define TCP_RECENT_MAX 3u
-
-struct tcp_range {
-	uint32_t lo; /* first byte */
-	uint32_t hi; /* byte after the last */
-};
 
 struct tcp_ext {
 	uint32_t n; /* free extension: index of the next free one */

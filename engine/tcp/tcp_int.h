@@ -102,6 +102,8 @@ void tcp_ext_put(struct tcp_stack *stack, uint32_t *idx);
 /* Place bytes that lie ahead of rcv_nxt. Return: bytes taken. */
 uint32_t tcp_ooo_add(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t seq,
 		const uint8_t *data, uint32_t len);
+/* [@lo, @hi) came twice: the next ACK says so, if the peer understands SACK. */
+void tcp_ooo_dup(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t lo, uint32_t hi);
 /* rcv_nxt moved: swallow the ranges it has reached. */
 void tcp_ooo_pull(const struct tcp_env *e, struct tcp_ctx *ctx);
 /* SACK blocks to report, at most @max, newest first (RFC 2018 4). Return: number. */

@@ -26,9 +26,28 @@ static void note_recent(struct tcp_ext *ext, uint32_t seq)
 	ext->recent[0] = seq;
 }
 
+void tcp_ooo_dup(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t lo, uint32_t hi)
+{
+	if (!(ctx->flags & TCP_CTX_SACK) || !seq_lt(lo, hi))
+		return;
+	if (seq_lt(lo, ctx->rcv_nxt))
+		TCP_COUNT(e, dsack_old_sent);
+	else
+		TCP_COUNT(e, dsack_ofo_sent);
+	/* Reports of one burst that touch are one. */
+	if (ctx->flags2 & TCP_CTX2_DSACK_OWED && seq_le(lo, ctx->dsack.hi) &&
+			seq_ge(hi, ctx->dsack.lo)) {
+		lo = seq_min(lo, ctx->dsack.lo);
+		hi = seq_max(hi, ctx->dsack.hi);
+	}
+	ctx->dsack = (struct tcp_range){lo, hi};
+	ctx->flags2 |= TCP_CTX2_DSACK_OWED;
+}
+
 uint32_t tcp_ooo_add(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t seq,
 		const uint8_t *data, uint32_t len)
 {
+	const struct tcp_range *dup;
 	struct tcp_ext *ext;
 	uint32_t stored;
 
@@ -40,6 +59,9 @@ uint32_t tcp_ooo_add(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t seq,
 		}
 	}
 	ext = &e->stack->ext[ctx->ooo_ext];
+	dup = tcp_range_find(ext, seq);
+	if (dup)
+		tcp_ooo_dup(e, ctx, seq, seq_min(dup->hi, seq + len));
 	stored = tcp_up_place(e->core, ctx, tcp_rcv_off(ctx, seq), data, len);
 	if (stored > len)
 		stored = len;

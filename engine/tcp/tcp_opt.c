@@ -152,9 +152,15 @@ uint8_t tcp_opt_put(const struct tcp_env *e, const struct tcp_ctx *ctx, uint8_t 
 		p = put_u32(p, tcp_ts_now(e, ctx));
 		p = put_u32(p, ctx->ts_recent);
 	}
-	if (ETA_LIKELY(ctx->ooo_ext == 0) || !(ctx->flags & TCP_CTX_SACK))
+	if (ETA_LIKELY(ctx->ooo_ext == 0 && !(ctx->flags2 & TCP_CTX2_DSACK_OWED)) ||
+			!(ctx->flags & TCP_CTX_SACK))
 		return (uint8_t)(p - opt);
-	n = tcp_ooo_blocks(e->stack, ctx, blocks, ctx->flags & TCP_CTX_TS ? 3 : 4);
+	n = 0;
+	if (ctx->flags2 & TCP_CTX2_DSACK_OWED)
+		blocks[n++] = ctx->dsack;
+	if (ctx->ooo_ext)
+		n += tcp_ooo_blocks(
+				e->stack, ctx, blocks + n, (ctx->flags & TCP_CTX_TS ? 3 : 4) - n);
 	if (n == 0)
 		return (uint8_t)(p - opt);
 	*p++ = OPT_NOP;

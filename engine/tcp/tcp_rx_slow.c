@@ -48,6 +48,8 @@ static void answer_unacceptable(
 		}
 		ctx->oow_last_ms = e->now_ms ? e->now_ms : 1;
 	}
+	if (seg->len && seq_lt(seg->seq, ctx->rcv_nxt))
+		tcp_ooo_dup(e, ctx, seg->seq, seq_min(seg->seq + seg->len, ctx->rcv_nxt));
 	tcp_owe(e, ctx, TCP_CTX_ACK_NOW);
 }
 
@@ -222,6 +224,7 @@ bool tcp_rx_text(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_
 
 		if (old > len)
 			old = len;
+		tcp_ooo_dup(e, ctx, seq, seq + old);
 		seq += old;
 		data += old;
 		len -= old;

@@ -71,6 +71,7 @@ static inline void ack_sent(struct tcp_ctx *ctx)
 {
 	ctx->rcv_acked = ctx->rcv_nxt;
 	ctx->flags &= ~(TCP_CTX_ACK_NOW | TCP_CTX_ACK_OWED);
+	ctx->flags2 &= ~TCP_CTX2_DSACK_OWED;
 	ctx->delack_at_ms = 0;
 	if (ctx->quick_n)
 		ctx->quick_n--;
