@@ -156,10 +156,11 @@ static void notices(struct core *core)
 	for (uint32_t i = 1; i < d->session_n; i++) {
 		struct session *s = &d->session[i];
 
-		if (!s->is_seg_wanted || s->is_seg_asked || s->state == SESSION_FREE)
+		if (!session_seg_is_due(d, s))
 			continue;
 		msg = (struct eta_admin_msg){.op = ETA_ADMIN_SEG_WANT, .session = s->number};
-		s->is_seg_asked = dti_up_notice(core, &msg);
+		if (dti_up_notice(core, &msg))
+			session_seg_asked(d, s);
 	}
 }
 

@@ -264,7 +264,7 @@ uint32_t tcp_up_place(struct core *env, struct tcp_ctx *ctx, uint32_t off, const
 		reclaim(d, c);
 		end = chain_extend(d, c, off + len, want);
 		if (eta_counter_after(off + len, end)) {
-			d->session[c->session].is_seg_wanted = true;
+			session_want_seg(d, &d->session[c->session]);
 			d->stats.place_no_memory++;
 			if (!eta_counter_after(end, off))
 				return 0;
@@ -310,7 +310,7 @@ uint32_t tcp_up_rcv_space(struct core *env, struct tcp_ctx *ctx)
 	s = &d->session[c->session];
 	room = session_rcv_free_bytes(s);
 	if (room < (uint64_t)s->rcv_pages_all * (ETA_PAGE_BYTES / 4)) {
-		s->is_seg_wanted = true;
+		session_want_seg(d, s);
 		/* what is left is promised no more than once to everybody */
 		if (space > room / 2 + ETA_PAGE_BYTES)
 			space = (uint32_t)(room / 2 + ETA_PAGE_BYTES);

@@ -14,7 +14,8 @@
 #include "engine/dti/dti_up.h"
 #include "engine/tcp/tcp.h"
 
-#define REAP_PAUSE_US 10000u /* between two visits of all contexts */
+#define SEG_ASK_AGAIN_US 100000u /* KA may have refused, and have memory again */
+#define REAP_PAUSE_US 10000u     /* between two visits of all contexts */
 
 struct session *session_find(struct dti *d, uint32_t number)
 {
@@ -231,12 +232,30 @@ static uint32_t seg_page_alloc(struct dti *d, struct dti_seg *g, uint32_t order)
 /* More is asked for before what there is ends: KA and the application take their time. */
 static void look_low(struct dti *d, struct session *s)
 {
-	if (s->is_seg_asked ||
-			s->rcv_pages_all - s->rcv_pages >= s->rcv_pages_all / RCV_LOW_SHARE ||
-			(uint64_t)s->rcv_pages_all * ETA_PAGE_BYTES >= s->rcv_bytes_max)
-		return;
+	if (!s->is_seg_asked && s->rcv_pages_all - s->rcv_pages < s->rcv_pages_all / RCV_LOW_SHARE)
+		session_want_seg(d, s);
+}
+
+void session_want_seg(struct dti *d, struct session *s)
+{
+	if ((uint64_t)s->rcv_pages_all * ETA_PAGE_BYTES >= s->rcv_bytes_max)
+		return; /* it has what it may use */
+	d->is_seg_low |= !s->is_seg_wanted;
 	s->is_seg_wanted = true;
-	d->is_seg_low = true;
+}
+
+bool session_seg_is_due(const struct dti *d, const struct session *s)
+{
+	return s->is_seg_wanted && s->state != SESSION_FREE &&
+	       (!s->is_seg_asked || d->now_us - s->seg_asked_us >= SEG_ASK_AGAIN_US);
+}
+
+void session_seg_asked(const struct dti *d, struct session *s)
+{
+	/* whoever is still short will want again */
+	s->is_seg_wanted = false;
+	s->is_seg_asked = true;
+	s->seg_asked_us = d->now_us;
 }
 
 uint32_t session_page_alloc(struct dti *d, struct session *s, uint32_t order)

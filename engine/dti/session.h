@@ -83,13 +83,14 @@ struct session {
 	uint16_t idx;
 	uint8_t state;      /* enum session_state */
 	bool is_seg_wanted; /* SEG_WANT is owed */
-	bool is_seg_asked;  /* ... or told and not answered yet */
-	bool is_orderly;    /* DYING: FIN, not RST */
-	bool is_ending;     /* session_reap() works on it */
-	bool is_reaped;     /* it has seen every context once */
+	bool is_seg_asked; /* told since memory last came; refusals are silent, so see seg_asked_us */
+	bool is_orderly;   /* DYING: FIN, not RST */
+	bool is_ending;    /* session_reap() works on it */
+	bool is_reaped;    /* it has seen every context once */
 	uint32_t dtis_max;
-	uint32_t ctx_n;  /* contexts bound to it */
-	uint32_t note_n; /* send chunk notes of its DTIs */
+	uint32_t ctx_n;        /* contexts bound to it */
+	uint32_t note_n;       /* send chunk notes of its DTIs */
+	uint64_t seg_asked_us; /* when SEG_WANT was last told */
 	uint64_t rcv_bytes_max;
 	uint32_t rcv_pages;     /* in use */
 	uint32_t rcv_pages_all; /* in its segments */
@@ -162,6 +163,12 @@ static inline bool session_dti(const struct session *s, uint32_t index,
 /* Memory of receive pages. Chunk numbers; ETA_CHUNK_NONE = none free in the quota. Context: hot. */
 uint32_t session_page_alloc(struct dti *d, struct session *s, uint32_t order);
 void session_page_free(struct dti *d, struct session *s, uint32_t chunk, uint32_t order);
+/* SEG_WANT is owed to KA: at the end of this turn, or a while after it was last told. */
+void session_want_seg(struct dti *d, struct session *s);
+/* May it be told now? */
+bool session_seg_is_due(const struct dti *d, const struct session *s);
+/* It was. */
+void session_seg_asked(const struct dti *d, struct session *s);
 /* Bytes of receive memory that could still be had. */
 uint64_t session_rcv_free_bytes(const struct session *s);
 

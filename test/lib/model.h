@@ -63,6 +63,8 @@ struct model_conf {
 /* Attach; the core must be turned until model_is_attached(). */
 struct model *model_attach(struct model_ka *ka, const struct model_conf *conf);
 bool model_is_attached(struct model *m);
+/* From now on SEG_WANT is answered up to @rcv_segs_max EN segments. */
+void model_grant(struct model *m, uint32_t rcv_segs_max);
 /* The process dies: SESSION_DEL. Memory is freed when KA's DONE came (model_ka_poll), or by model_ka_destroy(). */
 void model_die(struct model *m, bool orderly);
 /* Has the engine let go of the dead one? */

@@ -373,6 +373,11 @@ struct model *model_attach(struct model_ka *ka, const struct model_conf *conf)
 	return m;
 }
 
+void model_grant(struct model *m, uint32_t rcv_segs_max)
+{
+	m->conf.rcv_segs_max = rcv_segs_max;
+}
+
 bool model_is_attached(struct model *m)
 {
 	return model_ka_status(m->ka, m->cookie) == ETA_STATUS_OK;

@@ -54,6 +54,25 @@ START_TEST(tcp_up_place__another_segment_is_asked_for_and_used)
 }
 END_TEST
 
+START_TEST(session_want_seg__refused_it_asks_again)
+{
+	struct model_conf poor = {.rcv_pages = 16, .rcv_segs_max = 1};
+	struct session *s;
+
+	two_begin(&t, NULL, NULL, &poor, 8);
+	two_connect(&t);
+	s = session_find(&t.pair->core[1]->dti, model_number(t.server));
+	(void)model_send(t.a, buf, sizeof(buf));
+	pair_pass(t.pair, 500000);
+	ck_assert_uint_ge(model_ka_notices(t.pair->ka[1], ETA_ADMIN_SEG_WANT), 1);
+	ck_assert_uint_eq(s->rcv_pages_all, 16);
+	model_grant(t.server, 2);
+	pair_pass(t.pair, 5000000); /* the peer's probes of the closed window */
+	ck_assert_uint_eq(s->rcv_pages_all, 32);
+	two_end(&t);
+}
+END_TEST
+
 START_TEST(session_page_alloc__asks_for_more_before_the_end)
 {
 	struct model_conf poor = {.rcv_pages = 16, .rcv_segs_max = 4};
@@ -157,6 +176,7 @@ int main(void)
 	tcase_set_timeout(tc, 100);
 	tcase_add_test(tc, tcp_up_place__no_memory_shrinks_the_window_and_loses_nothing);
 	tcase_add_test(tc, tcp_up_place__another_segment_is_asked_for_and_used);
+	tcase_add_test(tc, session_want_seg__refused_it_asks_again);
 	tcase_add_test(tc, session_page_alloc__asks_for_more_before_the_end);
 	tcase_add_test(tc, tcp_up_place__the_quota_holds);
 	tcase_add_test(tc, place_consumed__frees_what_was_read);
