@@ -172,6 +172,8 @@ uint32_t admin_poll(struct core *core)
 	endings(core);
 	if (core->dti.visit_head != 0)
 		n += accept_visit(&core->dti, CORE_REAP_SLICE) > 0;
+	if (core->dti.is_take_short)
+		accept_retry(&core->dti);
 	n += place_sweep(&core->dti, CORE_SWEEP_BUDGET);
 	if (core->dti.ring_n > 0 && core->now_us - core->dti.ring_sweep_us >= DOORBELL_IDLE_US)
 		(void)doorbell_sweep_idle(&core->dti);

@@ -253,6 +253,8 @@ uint64_t core_next_deadline_us(const struct core *core)
 		in_us = RTE_MIN(in_us, session_reap_in_us(d));
 	if (d->owing != 0)
 		in_us = RTE_MIN(in_us, (uint64_t)OWING_LOOK_US);
+	if (d->is_take_short)
+		in_us = RTE_MIN(in_us, (uint64_t)ACCEPT_RETRY_US);
 	if (d->sweep_new_head != 0 || d->sweep_old_head != 0)
 		in_us = RTE_MIN(in_us, (uint64_t)SWEEP_LOOK_US);
 	return in_us == UINT64_MAX ? UINT64_MAX : core->now_us + in_us;

@@ -487,6 +487,35 @@ bool tcp_up_accept(struct core *env, struct tcp_ctx *ctx)
 	return true;
 }
 
+uint32_t accept_takeable_n(const struct dti *d, uint32_t master)
+{
+	return d->master[master].is_short ? 0 : d->master[master].wait_n;
+}
+
+/* There is no memory for what waits at @m: nobody shall look for it until there may be some. */
+static void take_short(struct dti *d, struct dti_master *m, struct session *s)
+{
+	session_want_seg(d, s);
+	d->stats.accept_short++;
+	m->is_short = true;
+	event_mark(d, m->ctx, 0);
+	d->is_take_short = true;
+	d->take_short_us = d->now_us;
+}
+
+void accept_retry(struct dti *d)
+{
+	if (d->now_us - d->take_short_us < ACCEPT_RETRY_US)
+		return;
+	d->is_take_short = false;
+	for (uint32_t i = 1; i < d->master_n; i++) {
+		if (!d->master[i].is_short)
+			continue;
+		d->master[i].is_short = false;
+		event_accept_all(d, d->master[i].ctx);
+	}
+}
+
 void accept_take(struct dti *d, uint32_t master_idx, struct session *s, uint16_t ring, uint32_t n)
 {
 	struct dti_master *m = master_of(d, master_idx);
@@ -496,6 +525,10 @@ void accept_take(struct dti *d, uint32_t master_idx, struct session *s, uint16_t
 		struct dti_ctx *c = &d->ctx[idx];
 		struct dti_ctx from = *c;
 
+		if (!place_fits(d, idx, s)) {
+			take_short(d, m, s);
+			return;
+		}
 		wait_unlink(d, m, idx);
 		count(d, c, -1);
 		c->flags &= ~DTI_CTX_WAITING;

@@ -26,6 +26,7 @@ struct session;
 
 #define ACCEPT_CHILDREN_MAX 256u /* of one CHILD doorbell */
 #define ACCEPT_POSTED_MAX 4096u  /* of one session on one master */
+#define ACCEPT_RETRY_US 10000u   /* memory comes from KA, or from readers, who tell nobody here */
 
 /* A posted child. Pool; index 0 is never used. */
 struct dti_child {
@@ -56,7 +57,8 @@ struct dti_master {
 	uint16_t turn;         /* ring that got the last connection */
 	bool is_v6only;
 	bool is_closing;
-	bool is_visited;     /* on the list of accept_visit() */
+	bool is_short;   /* connections wait on although TAKE was rung: no memory for their bytes */
+	bool is_visited; /* on the list of accept_visit() */
 	uint32_t visit_at;   /* context it comes to next */
 	uint32_t visit_next; /* list */
 };
@@ -74,8 +76,12 @@ void accept_unlisten(struct dti *d, uint32_t master_idx);
 void accept_post(struct dti *d, uint32_t master_idx, struct session *s, uint32_t first, uint32_t n);
 /* Has @session a child to give? */
 bool accept_has_child(const struct dti *d, uint32_t master_idx, uint16_t session);
-/* Bind up to @n waiting connections to children of @s, told on @ring. */
+/* Bind up to @n waiting connections to children of @s, told on @ring. Those whose bytes @s has no memory for wait on. */
 void accept_take(struct dti *d, uint32_t master_idx, struct session *s, uint16_t ring, uint32_t n);
+/* Waiting connections that TAKE may give now: accept_n of the EN half. @master: index of the struct dti_master. */
+uint32_t accept_takeable_n(const struct dti *d, uint32_t master);
+/* Some masters are short of memory (dti.is_take_short): after ACCEPT_RETRY_US their subscribers are told to TAKE again. Call each turn. */
+void accept_retry(struct dti *d);
 /* The application has child @idx. */
 void accept_done(struct dti *d, uint32_t idx);
 /* @s no longer subscribes to the master: free its children; what it has not accepted goes to others (accept_visit). */

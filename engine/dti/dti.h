@@ -105,8 +105,10 @@ struct dti {
 	uint64_t ring_sweep_us;
 
 	uint32_t rcv_bytes_max, snd_bytes_max;
-	bool is_unfinished; /* a bound was met in this turn: do not sleep */
-	bool is_seg_low;    /* a session has just come to want receive memory */
+	bool is_unfinished;     /* a bound was met in this turn: do not sleep */
+	bool is_seg_low;        /* a session has just come to want receive memory */
+	bool is_take_short;     /* a master is_short */
+	uint64_t take_short_us; /* since when, the last time that one became it */
 	struct dti_stats stats;
 	uint64_t memory_bytes;
 	void *mem[16]; /* for dti_fini */

@@ -34,6 +34,7 @@
 	X(accept_bound, "connections bound to a child")                                    \
 	X(accept_waiting, "connections that had to wait for a child")                      \
 	X(accept_no_child, "handshakes done before a child was posted: they wait")         \
+	X(accept_short, "TAKE doorbells not served for want of memory")                    \
 	X(accept_rebound, "connections moved from a dead or withdrawn session to another") \
 	X(ring_dormant, "idle doorbell rings taken off the polled list")                   \
 	X(ring_kicked, "idle doorbell rings put back by a kick")

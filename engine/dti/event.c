@@ -594,7 +594,7 @@ static void publish_bound(struct dti *d, uint32_t idx)
 			ev |= ETA_EV_WRITE;
 		}
 	} else {
-		eta_store_release_u32(&en->accept_n, d->master[c->master].wait_n);
+		eta_store_release_u32(&en->accept_n, accept_takeable_n(d, c->master));
 	}
 	if (ev != 0 && !is_accept_carrier(c)) {
 		for (uint32_t ref = idx; ref != 0; ref = sub_next(d, ref)) {

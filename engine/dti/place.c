@@ -412,14 +412,33 @@ static bool move_to_stage(struct dti *d, struct dti_ctx *c, const struct dti_ctx
 			       n) == n;
 }
 
+/* Bytes of the stage of @from, which is context @idx, that count. */
+static uint32_t stage_used(const struct dti *d, const struct dti_ctx *from, uint32_t idx)
+{
+	const struct tcp_ctx *t = &d->tcp->ctx[idx];
+
+	if (from->stage == 0)
+		return 0;
+	/* out-of-order bytes may lie anywhere behind those in order */
+	return t->ooo_ext != 0 ? STAGE_BYTES : RTE_MIN(tcp_rcv_tail_off(t), STAGE_BYTES);
+}
+
+bool place_fits(const struct dti *d, uint32_t idx, const struct session *s)
+{
+	uint32_t n = stage_used(d, &d->ctx[idx], idx);
+	uint32_t skew = (PLACE_SKEWS - 1) *
+			ETA_CACHELINE; /* which DTI it will be is not known yet */
+
+	return n == 0 || session_rcv_free_bytes(s) >= RTE_ALIGN_CEIL(n + skew, ETA_PAGE_BYTES);
+}
+
 bool place_move(struct dti *d, struct dti_ctx *from, struct dti_ctx *c)
 {
 	if (c->flags & DTI_CTX_WAITING)
 		return move_to_stage(d, c, from);
 	if (from->flags & DTI_CTX_WAITING) {
-		uint32_t n = from->stage ? STAGE_BYTES : 0;
+		uint32_t n = stage_used(d, from, (uint32_t)(c - d->ctx));
 
-		/* out-of-order bytes may lie behind rcv_tail, so the whole buffer moves */
 		if (n == 0)
 			return true;
 		return !eta_counter_after(n, chain_extend(d, c, n, 0)) &&

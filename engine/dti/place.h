@@ -21,6 +21,7 @@
 struct dti;
 struct eta_dti_en;
 struct dti_ctx;
+struct session;
 
 #define STAGE_BYTES 4096u
 #define PLACE_RCV_BYTES_FIRST (64u << 10) /* receive buffer before anything was measured */
@@ -42,6 +43,9 @@ void place_update_ring_at(struct dti *d, uint32_t ctx_idx, struct eta_dti_en *en
  * Only for connections whose rcv_head is 0. The caller frees what @from holds. Return: false = no memory there.
  */
 bool place_move(struct dti *d, struct dti_ctx *from, struct dti_ctx *to);
+
+/* Has @s memory for what the WAITING context @idx holds, so that place_move() will not fail for want of it? */
+bool place_fits(const struct dti *d, uint32_t idx, const struct session *s);
 
 /* Drained chunks of connections idle for a second go. @budget: contexts looked at. Call each turn. Return: contexts looked at. */
 uint32_t place_sweep(struct dti *d, uint32_t budget);

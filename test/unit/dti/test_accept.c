@@ -107,6 +107,49 @@ START_TEST(tcp_up_accept__more_early_bytes_than_the_stage_holds_arrive_all_the_s
 }
 END_TEST
 
+#define EARLY_BYTES 3000u
+#define EARLY_CONNS 6u
+
+START_TEST(accept_take__without_memory_the_rest_waits_on)
+{
+	struct model_conf poor = {.rcv_pages = 4, .rcv_segs_max = 1};
+	struct model_conn *c[EARLY_CONNS], *child;
+	uint8_t buf[EARLY_BYTES], got[EARLY_BYTES];
+	uint32_t accepted = 0;
+
+	two_begin(&t, NULL, NULL, &poor, 0);
+	for (uint32_t i = 0; i < EARLY_CONNS; i++) {
+		memset(buf, (int)('a' + i), sizeof(buf));
+		c[i] = model_connect(t.client, "10.0.0.2", PORT);
+		turn(&t);
+		ck_assert_uint_eq(model_send(c[i], buf, sizeof(buf)), sizeof(buf));
+		turn(&t);
+		ck_assert(model_is_acked(c[i]));
+	}
+	model_post_children(t.master, EARLY_CONNS);
+	turn(&t);
+	(void)model_accept(t.master); /* rings TAKE for all of them */
+	pair_pass(t.pair, ACCEPT_RETRY_US / 2);
+	/* nobody is told to take what there is no memory for */
+	ck_assert_uint_eq(model_en(t.master)->accept_n, 0);
+	for (uint32_t k = 0; k < 200 && accepted < EARLY_CONNS; k++) {
+		child = model_accept(t.master);
+		turn(&t);
+		if (!child)
+			continue;
+		ck_assert_uint_eq(model_recv(child, got, sizeof(got)), sizeof(got));
+		for (uint32_t i = 0; i < sizeof(got); i++)
+			ck_assert_uint_eq(got[i], 'a' + accepted);
+		accepted++;
+	}
+	ck_assert_uint_eq(accepted, EARLY_CONNS);
+	for (uint32_t i = 0; i < EARLY_CONNS; i++)
+		ck_assert_int_eq(model_state(c[i]), ETA_DTI_OPEN);
+	ck_assert_uint_ge(pair_stat(t.pair, 1, "accept_short"), 1);
+	two_end(&t);
+}
+END_TEST
+
 START_TEST(tcp_up_accept__an_armed_worker_comes_first)
 {
 	workers_begin(4, 4);
@@ -259,6 +302,7 @@ int main(void)
 	tcase_add_test(tc, tcp_up_accept__contended_waits_for_whoever_takes);
 	tcase_add_test(tc,
 			tcp_up_accept__more_early_bytes_than_the_stage_holds_arrive_all_the_same);
+	tcase_add_test(tc, accept_take__without_memory_the_rest_waits_on);
 	tcase_add_test(tc, tcp_up_accept__an_armed_worker_comes_first);
 	tcase_add_test(tc,
 			accept_rebind__a_dead_worker_s_connection_goes_to_another_with_its_bytes);
