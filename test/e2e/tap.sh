@@ -28,6 +28,7 @@ note() { printf '# %s\n' "$*"; }
 
 cleanup() {
     local pid
+    trap '' INT TERM
     trap - EXIT
     for pid in "${bg_pids[@]}"; do
         kill "$pid" 2>/dev/null
