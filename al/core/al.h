@@ -54,7 +54,7 @@ struct al_session {
 	uint32_t number; /* KA's; messages of the control socket name it */
 	uint8_t owner;   /* as in ETA_DTI_OWNER; ETA_INHERIT_MAX + 1 = gone */
 	bool used;
-	uint8_t grow_refused; /* KA said no to more send memory */
+	uint64_t grow_refused_tsc; /* when KA said no to more send memory; 0 = it did not */
 	uint32_t map_lock;
 	uint32_t segs_n;           /* highest mapped number + 1 */
 	uint32_t alloc_seg;        /* where the last chunk was found */

@@ -12,6 +12,8 @@
 #include "al/core/al.h"
 
 #define SWEEP_N 4096u /* conns looked at in one go */
+#define GROW_AGAIN_MS \
+	100u /* after a refusal: memory may have come back, and asking costs a round trip to KA */
 
 static const uint8_t order_of[AL_ORDERS_N] = {
 		ETA_CHUNK_ORDER_SMALL, ETA_CHUNK_ORDER_MEDIUM, ETA_CHUNK_ORDER_LARGE};
@@ -79,6 +81,12 @@ static uint32_t take(struct al_session *s, uint32_t i)
 	return chunk != ETA_CHUNK_NONE ? chunk : take_any(s, order_of[i]);
 }
 
+static bool may_grow(const struct al_session *s)
+{
+	return !s->grow_refused_tsc ||
+	       al_tsc() - s->grow_refused_tsc > al_root.tsc_hz / 1000 * GROW_AGAIN_MS;
+}
+
 uint32_t al_chunk_take(struct al_session *s, uint32_t *order)
 {
 	uint32_t top = *order == ETA_CHUNK_ORDER_LARGE    ? 2
@@ -91,11 +99,13 @@ uint32_t al_chunk_take(struct al_session *s, uint32_t *order)
 		return chunk;
 	al_sweep();
 	chunk = take(s, top);
-	if (chunk == ETA_CHUNK_NONE && !s->grow_refused) {
-		if (al_seg_grow(s, ETA_GROW_SEND) == 0)
+	if (chunk == ETA_CHUNK_NONE && may_grow(s)) {
+		if (al_seg_grow(s, ETA_GROW_SEND) == 0) {
+			s->grow_refused_tsc = 0;
 			chunk = take(s, top);
-		else
-			s->grow_refused = 1;
+		} else {
+			s->grow_refused_tsc = al_tsc() | 1;
+		}
 	}
 	for (uint32_t i = top; chunk == ETA_CHUNK_NONE && i-- > 0;) {
 		*order = order_of[i];

@@ -226,6 +226,10 @@ static bool serve(struct fake *f, int fd, struct pollfd *clients)
 						? ETA_STATUS_NOT_FOUND
 						: ETA_STATUS_OK);
 		break;
+	case ETA_CTL_SEG_GROW:
+		f->grow_asked_n++;
+		refuse(fd, hdr, ETA_STATUS_QUOTA);
+		break;
 	default: refuse(fd, hdr, ETA_STATUS_QUOTA);
 	}
 	return true;

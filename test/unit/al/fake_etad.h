@@ -60,7 +60,7 @@ struct fake {
 	uint32_t db_bad, events_n, wakes_n, share_n, ping_n;
 	uint32_t dead_lock_id; /* PING of this one: NOT_FOUND */
 	uint32_t session_next;
-	uint32_t segs_grown;
+	uint32_t grow_asked_n; /* SEG_GROW, all refused */
 	uint32_t next_lock_id;
 	volatile int engine_on;
 	pthread_t engine;

@@ -300,6 +300,25 @@ START_TEST(al_chunk_take__falls_back_to_smaller)
 }
 END_TEST
 
+START_TEST(al_chunk_take__refused_it_asks_again_after_a_while)
+{
+	struct al_session *s = &al_root.session[al_root.own_slot];
+	const uint64_t tsc_hz = al_root.tsc_hz;
+	uint32_t order = ETA_CHUNK_ORDER_SMALL;
+
+	ck_assert_ptr_nonnull(al_thread_get());
+	while (al_chunk_take(s, &order) != ETA_CHUNK_NONE)
+		;
+	ck_assert_uint_eq(f->grow_asked_n, 1);
+	ck_assert_uint_eq(al_chunk_take(s, &order), ETA_CHUNK_NONE);
+	ck_assert_uint_eq(f->grow_asked_n, 1);
+	al_root.tsc_hz = 1000; /* a while is over at once */
+	ck_assert_uint_eq(al_chunk_take(s, &order), ETA_CHUNK_NONE);
+	al_root.tsc_hz = tsc_hz;
+	ck_assert_uint_eq(f->grow_asked_n, 2);
+}
+END_TEST
+
 START_TEST(al_sweep__frees_what_is_acknowledged)
 {
 	struct al_conn *c, *s;
@@ -709,6 +728,7 @@ int main(void)
 	tcase_add_test(tc, al_ring_push__one_kick_per_sleep_loses_no_doorbell);
 	tcase_add_test(tc, al_chunk_take__threads_never_share);
 	tcase_add_test(tc, al_chunk_take__falls_back_to_smaller);
+	tcase_add_test(tc, al_chunk_take__refused_it_asks_again_after_a_while);
 	tcase_add_test(tc, al_sweep__frees_what_is_acknowledged);
 	tcase_add_test(tc, al_wait_arm__no_wake_is_lost);
 	tcase_add_test(tc, al_wake_thread__no_wake_is_lost);
