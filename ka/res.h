@@ -90,7 +90,7 @@ struct session {
 	uint32_t forks_n;  /* of these, FORK sockets */
 	uint32_t del_left; /* cores that have not answered SESSION_DEL */
 	bool is_growing;   /* receive memory is on its way to the engine */
-	bool was_refused;  /* receive memory was refused by quota, said once */
+	bool was_refused;  /* receive memory was refused when last asked for: said already */
 	struct res_binding *bindings;
 	struct res_share *shares;
 	uint32_t shares_n; /* with is_shared */

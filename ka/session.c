@@ -173,12 +173,18 @@ static struct mem_seg *session_pair(struct session *session, struct client *clie
 
 static uint64_t session_next_bytes(const struct session *session, uint8_t kind)
 {
-	uint64_t bytes = (uint64_t)session->ka->conf.segment_kib << 10;
+	uint64_t first = (uint64_t)session->ka->conf.segment_kib << 10, bytes = first;
+	uint64_t quota = (uint64_t)session->ka->conf.session_mib_max << 20;
 
 	for (uint32_t i = 0; i < session->segs_n && bytes < SESSION_SEG_BYTES_MAX; i++)
 		if (session->seg[i]->geom.kind == kind)
 			bytes *= 2;
-	return bytes > SESSION_SEG_BYTES_MAX ? SESSION_SEG_BYTES_MAX : bytes;
+	if (bytes > SESSION_SEG_BYTES_MAX)
+		bytes = SESSION_SEG_BYTES_MAX;
+	/* the end of the quota is served in smaller pieces, not refused */
+	while (bytes > first && session->bytes + bytes > quota)
+		bytes /= 2;
+	return bytes;
 }
 
 struct mem_seg *res_session_grow_send(struct session *session, struct client *client, uint8_t core,
@@ -236,6 +242,7 @@ void res_session_want_receive(struct session *session, uint8_t core)
 		session->was_refused = true;
 		return;
 	}
+	session->was_refused = false;
 	notify.seg = seg->geom;
 	if (session->client)
 		(void)client_send(session->client, &notify, sizeof(notify), NULL, 0);

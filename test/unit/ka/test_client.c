@@ -814,6 +814,57 @@ START_TEST(seg_want__grows_and_tells)
 }
 END_TEST
 
+/* Ask for a PING. Return: bytes of a segment that was notified before the answer, 0 = none. */
+static uint64_t ping_for_seg(const struct attached *a)
+{
+	struct eta_ctl_hdr ping = {.type = ETA_CTL_PING};
+	union {
+		struct eta_ctl_hdr hdr;
+		struct eta_ctl_notify_seg notify;
+	} got;
+	uint64_t bytes = 0;
+
+	ck_assert_int_eq(say(a->fd, &ping, sizeof(ping), NULL, 0), sizeof(ping));
+	while (hear(a->fd, &got, sizeof(got), NULL, NULL) > 0 && got.hdr.type != ETA_CTL_PING)
+		bytes = got.notify.seg.bytes;
+	return bytes;
+}
+
+/* One SEG_WANT. Return: bytes of the new segment, 0 = refused. */
+static uint64_t want_receive(const struct attached *a)
+{
+	struct eta_admin_msg want = {.op = ETA_ADMIN_SEG_WANT, .session = a->reply.session};
+	const struct session *session = res_session_find(&ka.res, want.session);
+	const uint64_t before = ka.stats.seg_wants;
+	uint64_t bytes = 0;
+
+	fake_engine_notice(&want);
+	/* KA has begun with it, and the engine has answered ... */
+	while (ka.stats.seg_wants == before || session->is_growing)
+		bytes += ping_for_seg(a);
+	/* ... and KA is done with it when it answers what comes after. */
+	return bytes + ping_for_seg(a);
+}
+
+START_TEST(seg_want__takes_the_rest_of_the_quota_and_more_when_it_grows)
+{
+	const int64_t quota = ka.conf.session_mib_max;
+	uint64_t first;
+	struct attached a;
+
+	ck_assert_int_eq(attach(&a), ETA_STATUS_OK);
+	first = a.reply.seg[1].bytes;
+	ka.conf.session_mib_max = (int64_t)(3 * first >> 20);
+	ck_assert_uint_eq(want_receive(&a), first); /* the second would be twice as large */
+	ck_assert_uint_eq(want_receive(&a), 0);
+	ck_assert_uint_eq(want_receive(&a), 0);
+	ka.conf.session_mib_max = quota;
+	ck_assert_uint_eq(want_receive(&a), 4 * first);
+	detach(&a);
+	end_own_session();
+}
+END_TEST
+
 START_TEST(spoil__ends_the_session)
 {
 	struct eta_admin_msg seg;
@@ -936,6 +987,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, bind__keeps_the_port_until_the_session_ends);
 	tcase_add_test(tc, grow__send_dtis_rings);
 	tcase_add_test(tc, seg_want__grows_and_tells);
+	tcase_add_test(tc, seg_want__takes_the_rest_of_the_quota_and_more_when_it_grows);
 	tcase_add_test(tc, spoil__ends_the_session);
 	tcase_add_test(tc, ping__knows_whose_lock_it_is);
 	tcase_add_test(tc, server__second_etad_is_refused_stale_file_is_replaced);
