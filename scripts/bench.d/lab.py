@@ -89,7 +89,7 @@ class Lab:
 
     def run(self, side, argv, stdout=subprocess.PIPE):
         """Start a program on a side: eta, kernel or peer."""
-        return subprocess.Popen([*self.favour, self.tool, "--name", self.name, side, *argv], stdin=subprocess.DEVNULL, stdout=stdout,
+        return subprocess.Popen([*self.favour, self.tool, "--name", self.name, side, *argv], stdin=subprocess.PIPE, stdout=stdout,
                                 stderr=subprocess.PIPE, text=True)
 
     def is_listening(self, side, port):

@@ -8,6 +8,7 @@ through the stack: MeasureError otherwise. Engine cycles are counted by etad in 
 import json
 import os
 import resource
+import select
 import subprocess
 import time
 
@@ -16,6 +17,7 @@ from lab import LabError, cpu_s_of
 SAMPLED_TURNS = 64
 GRACE_S = 14          # the programs give up by themselves after 10 s without progress
 SERVER_EXTRA_S = 1.0  # a server lives so much longer than its client
+SETTLED_S = 3.0       # after so long the engine and AL have given back what idle connections do not need
 STAGES = ("rx", "tcp", "events", "doorbells", "timers", "admin", "output", "tx")
 
 
@@ -103,6 +105,7 @@ class Bench:
                  "--port", str(self.tcp_port), "--conns", str(case.conns), "--seconds", f"{seconds:g}"]
         if program == "eta_bench":
             argv += ["--socket", lab.vars["LAB_SOCKET"]]
+        argv += ["--hold"] if mode == "idle" else [] # until its input ends: until we wait for its result
         return argv + (["--spin"] if self.spin else [])
 
     def _start(self, lab, side, argv):
@@ -177,18 +180,18 @@ class Bench:
         return result
 
     def _watch_idle(self, lab, proc, pid):
-        """While the connections idle, look what they cost; the last look before the end counts. @pid: etad's, 0 = the kernel."""
-        deadline = time.monotonic() + self.seconds + GRACE_S
-        sessions = []
-        while proc.poll() is None and time.monotonic() < deadline:
-            # etad is left alone for a while, so that the questions are not in its CPU time.
-            cpu, at = cpu_s_of(pid), time.monotonic()
-            time.sleep(0.8)
-            used = (cpu_s_of(pid) - cpu) / (time.monotonic() - at)
-            look = {"private_bytes": private_bytes(proc.pid), "free_bytes": free_bytes(), "etad_cpu": used}
-            sessions = lab.show("sessions") if pid else []
-            if proc.poll() is None and look["private_bytes"]:
-                self.idle_look = dict(look, sessions=sessions)
+        """When the program says that its connections idle, let that settle and look what they cost. @pid: etad's, 0 = the kernel."""
+        if not select.select([proc.stdout], [], [], self.seconds + GRACE_S)[0] or proc.stdout.readline().strip() != "idle":
+            return
+        time.sleep(SETTLED_S)
+        # etad is left alone for a while, so that the questions are not in its CPU time.
+        cpu, at = cpu_s_of(pid), time.monotonic()
+        time.sleep(0.8)
+        used = (cpu_s_of(pid) - cpu) / (time.monotonic() - at)
+        look = {"private_bytes": private_bytes(proc.pid), "free_bytes": free_bytes(), "etad_cpu": used}
+        look["sessions"] = lab.show("sessions") if pid else []
+        if look["private_bytes"]:
+            self.idle_look = look
 
     # --- one measurement -------------------------------------------------------------------------------------------
 

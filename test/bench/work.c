@@ -5,7 +5,7 @@
  *   rr      every connection has one message under way: request, response, again
  *   stream  every connection sends as fast as it is taken; the server reads
  *   crr     connect, one request and response, close, again
- *   idle    connections that did one rr and then nothing: memory
+ *   idle    connections that did one rr and then nothing: memory. With --hold it says so, and idles until its standard input ends
  *
  * One program is server and client (--role self, in one thread or in two), or either. Every byte received is compared with what must have been
  * sent: the byte at stream offset o of connection c is a fixed function of both, in each direction, so nothing can be lost, doubled,
@@ -14,6 +14,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -32,6 +33,8 @@
 #define BUCKETS 4096u
 #define MSG_MAX 16384u
 #define GIVE_UP_S 10.0 /* no progress for so long: failed */
+#define IDLE_S 5.0     /* idle: memory is given back after one to three seconds without use */
+#define HOLD_S 60.0    /* the same with --hold, at most */
 
 enum mode {
 	MODE_RR,
@@ -44,7 +47,7 @@ static const char *const mode_name[MODE_N] = {"rr", "stream", "crr", "idle"};
 
 struct options {
 	enum mode mode;
-	bool serve, connect, spin;
+	bool serve, connect, spin, hold;
 	int threads;
 	uint32_t conns, msg_bytes;
 	double seconds;
@@ -506,6 +509,19 @@ static void settle(struct worker *w, double seconds)
 			return;
 }
 
+/* Who looks at us decides how long: there is no other way to know that he has. */
+static void hold(struct worker *w)
+{
+	struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+	double until = now_s() + HOLD_S;
+
+	printf("idle\n");
+	fflush(stdout);
+	while (now_s() < until && poll(&input, 1, 0) == 0)
+		if (turn(w))
+			return;
+}
+
 static int run(const struct options *o)
 {
 	struct worker *c = worker_new(o, o->serve && o->threads == 1, o->connect), *s = NULL;
@@ -537,8 +553,12 @@ static int run(const struct options *o)
 		seconds = stop_server == 2 ? -1 : client_run(c);
 	else
 		settle(c, o->seconds);
-	if (o->mode == MODE_IDLE && seconds > 0)
-		settle(c, 2.5);
+	if (o->mode == MODE_IDLE && seconds > 0 && o->connect) {
+		if (o->hold)
+			hold(c);
+		else
+			settle(c, IDLE_S);
+	}
 	rss = resident_kib() - rss;
 	avail -= available_kib();
 	if (s) {
@@ -559,7 +579,7 @@ static int usage(const char *name)
 {
 	fprintf(stderr,
 			"usage: %s [--mode rr|stream|crr|idle] [--role self|server|client] [--threads 1|2] [--addr A] [--port P]\n"
-			"  [--conns N] [--msg-bytes N] [--seconds S] [--count N] [--spin] [--socket PATH]\n"
+			"  [--conns N] [--msg-bytes N] [--seconds S] [--count N] [--spin] [--hold] [--socket PATH]\n"
 			"  --count ends a run earlier than --seconds; --spin polls without ever sleeping; --socket: etad's (eta only)\n",
 			name);
 	return 2;
@@ -617,8 +637,9 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		const char *name = argv[i], *val = i + 1 < argc ? argv[i + 1] : NULL;
 
-		if (!strcmp(name, "--spin")) {
-			o.spin = true;
+		if (!strcmp(name, "--spin") || !strcmp(name, "--hold")) {
+			o.spin |= !strcmp(name, "--spin");
+			o.hold |= !strcmp(name, "--hold");
 			continue;
 		}
 		if (!val)
