@@ -13,6 +13,7 @@
 
 #include "engine/dti/dti.h"
 #include "engine/dti/dti_up.h"
+#include "engine/dti/post.h"
 #include "engine/tcp/tcp.h"
 
 static struct dti_master *master_of(struct dti *d, uint32_t master_idx)
@@ -22,14 +23,6 @@ static struct dti_master *master_of(struct dti *d, uint32_t master_idx)
 
 /* ---- posted children ---- */
 
-static struct dti_post *post_find(const struct dti *d, const struct dti_master *m, uint16_t session)
-{
-	for (uint16_t i = m->post; i != 0; i = d->post[i].next)
-		if (d->post[i].session == session)
-			return &d->post[i];
-	return NULL;
-}
-
 bool accept_has_child(const struct dti *d, uint32_t master_idx, uint16_t session)
 {
 	const struct dti_post *p = post_find(d, &d->master[d->ctx[master_idx].master], session);
@@ -37,105 +30,15 @@ bool accept_has_child(const struct dti *d, uint32_t master_idx, uint16_t session
 	return p && p->n > 0;
 }
 
-static struct dti_post *post_get(struct dti *d, struct dti_master *m, uint16_t session)
-{
-	struct dti_post *p = post_find(d, m, session);
-	uint16_t i = d->post_free;
-
-	if (p || i == 0)
-		return p;
-	p = &d->post[i];
-	d->post_free = p->next;
-	*p = (struct dti_post){.session = session, .next = m->post};
-	m->post = i;
-	return p;
-}
-
-static void child_word(const struct session *s, uint32_t dti, uint16_t gen, uint8_t state)
-{
-	const struct eta_dti_al *al;
-	struct eta_dti_en *en;
-
-	if (!session_dti(s, dti, &al, &en))
-		return;
-	eta_store_relaxed_u32(&en->ctx, 0);
-	eta_store_release_u32(
-			(uint32_t *)(void *)&en->gen, ETA_DTI_WORD_MAKE(gen, state, ETA_STATUS_OK));
-}
-
-/* Post one child. Its EN half says CHILD from now on, so it cannot be opened or posted again. */
-static bool child_post(struct dti *d, struct dti_post *p, const struct session *s, uint32_t dti)
-{
-	const struct eta_dti_al *al;
-	struct eta_dti_en *en;
-	uint32_t i = d->child_free;
-	uint32_t word;
-	uint16_t gen;
-
-	if (i == 0 || p->n >= ACCEPT_POSTED_MAX || !session_dti(s, dti, &al, &en))
-		return false;
-	word = eta_load_relaxed_u32(ETA_DTI_WORD(en));
-	gen = (uint16_t)eta_load_relaxed_u32((const uint32_t *)(const void *)&al->gen);
-	if ((uint8_t)(word >> 16) != ETA_DTI_FREE || en->ctx != 0 || gen == (uint16_t)word)
-		return false;
-	d->child_free = d->child[i].next;
-	d->child[i] = (struct dti_child){.dti = dti, .gen = gen};
-	if (p->n++ > 0)
-		d->child[p->tail].next = i;
-	else
-		p->head = i;
-	p->tail = i;
-	child_word(s, dti, gen, ETA_DTI_CHILD);
-	return true;
-}
-
-static struct dti_child child_pop(struct dti *d, struct dti_post *p)
-{
-	uint32_t i = p->head;
-	struct dti_child child = d->child[i];
-
-	p->head = child.next;
-	if (--p->n == 0)
-		p->tail = 0;
-	d->child[i].next = d->child_free;
-	d->child_free = i;
-	return child;
-}
-
 void accept_post(struct dti *d, uint32_t master_idx, struct session *s, uint32_t first, uint32_t n)
 {
 	struct dti_post *p = post_get(d, master_of(d, master_idx), s->idx);
 
 	for (uint32_t i = 0; i < n; i++) {
-		if (p && child_post(d, p, s, first + i))
+		if (p && post_child(d, p, s, first + i))
 			d->stats.child_posted++;
 		else
 			d->stats.child_refused++;
-	}
-}
-
-/* The children of @session (0 = of all) become FREE. */
-static void posts_free(struct dti *d, struct dti_master *m, uint16_t session)
-{
-	uint16_t *link = &m->post;
-
-	while (*link != 0) {
-		uint16_t i = *link;
-		struct dti_post *p = &d->post[i];
-
-		if (session != 0 && p->session != session) {
-			link = &p->next;
-			continue;
-		}
-		while (p->n > 0) {
-			struct dti_child child = child_pop(d, p);
-
-			child_word(&d->session[p->session], child.dti, child.gen, ETA_DTI_FREE);
-		}
-		*link = p->next;
-		memset(p, 0, sizeof(*p));
-		p->next = d->post_free;
-		d->post_free = i;
 	}
 }
 
@@ -341,7 +244,7 @@ void accept_unlisten(struct dti *d, uint32_t master_idx)
 		return;
 	m->is_closing = true;
 	listen_leave(d, c->master, c->tuple.lport_be);
-	posts_free(d, m, 0);
+	post_free_all(d, m, 0);
 	while (m->wait_head != 0)
 		tcp_abort(d->tcp, dti_env(d), &d->tcp->ctx[m->wait_head], ETA_STATUS_ABORTED);
 	visit_enter(d, c->master);
@@ -351,7 +254,7 @@ void accept_withdraw(struct dti *d, uint32_t master_idx, struct session *s)
 {
 	struct dti_master *m = master_of(d, master_idx);
 
-	posts_free(d, m, s->idx);
+	post_free_all(d, m, s->idx);
 	if (!m->is_closing && s->state == SESSION_LIVE)
 		visit_enter(d, d->ctx[master_idx].master);
 }
@@ -439,7 +342,7 @@ static void bind_child(struct dti *d, uint32_t idx, uint16_t ring)
 
 	if (!p || p->n == 0)
 		return;
-	child = child_pop(d, p);
+	child = post_pop(d, p);
 	c->flags |= DTI_CTX_UNACCEPTED;
 	count(d, c, 1);
 	m->turn = ring;
@@ -586,7 +489,7 @@ void accept_rebind(struct dti *d, uint32_t idx)
 		is_moved = place_move(d, &from, c);
 	}
 	place_drop_all(d, &from);
-	child_word(&d->session[from.session], from.dti, from.gen, ETA_DTI_FREE);
+	post_child_word(&d->session[from.session], from.dti, from.gen, ETA_DTI_FREE);
 	d->stats.accept_rebound++;
 	if (is_moved)
 		return;

@@ -25,24 +25,7 @@ struct dti;
 struct session;
 
 #define ACCEPT_CHILDREN_MAX 256u /* of one CHILD doorbell */
-#define ACCEPT_POSTED_MAX 4096u  /* of one session on one master */
 #define ACCEPT_RETRY_US 10000u   /* memory comes from KA, or from readers, who tell nobody here */
-
-/* A posted child. Pool; index 0 is never used. */
-struct dti_child {
-	uint32_t dti;
-	uint32_t next;
-	uint16_t gen;
-	uint16_t pad;
-};
-
-/* The children that one session has posted on one master. Pool; index 0 is never used. */
-struct dti_post {
-	uint16_t session;
-	uint16_t next; /* of the same master; free: next free */
-	uint32_t n;
-	uint32_t head, tail;
-};
 
 /* A listener. Pool; index 0 is never used. */
 struct dti_master {

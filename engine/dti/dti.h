@@ -21,6 +21,7 @@
 #include "engine/dti/dti_stats.h"
 #include "engine/dti/event.h"
 #include "engine/dti/place.h"
+#include "engine/dti/post.h"
 #include "engine/dti/session.h"
 #include "engine/dti/source.h"
 
