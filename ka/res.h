@@ -28,6 +28,7 @@
 
 struct ka;
 struct client;
+struct mem_plan;
 struct mem_seg;
 
 #define RES_RINGS_MAX 256u
@@ -110,7 +111,7 @@ struct res {
 int res_init(struct res *res, struct ka *ka, uint32_t sessions_max);
 void res_fini(struct res *res);
 
-/* ---- sessions (session.c) ---- */
+/* ---- sessions (session.c, session_mem.c) ---- */
 
 /**
  * res_session_create() - A session for the process behind @client, which asked ATTACH: number, first segments and ring, all told to the engine.
@@ -134,6 +135,12 @@ struct session *res_session_reachable(
 		const struct res *res, struct session *asker, uint32_t number);
 /* Session behind DTI number @dti as @asker writes it; NULL: no such owner or index. */
 struct session *res_session_of_dti(const struct res *res, struct session *asker, uint32_t dti);
+/* Post a command about @session to @core; its answer counts as @client's, unless NULL. */
+void res_session_post(struct session *session, struct client *client, uint32_t core,
+		const struct eta_admin_msg *msg);
+/* Two segments of one plan: AL, then EN. Returns the AL one, NULL with @status. */
+struct mem_seg *res_session_pair(struct session *session, struct client *client,
+		struct mem_plan *plan, enum eta_status *status);
 /* More memory for sending. The answer counts as @client's. NULL with @status. */
 struct mem_seg *res_session_grow_send(struct session *session, struct client *client, uint8_t core,
 		enum eta_status *status);
