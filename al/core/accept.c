@@ -129,7 +129,10 @@ void al_master_post(struct al_conn *master)
 static void replenish(struct al_conn *master)
 {
 	uint32_t max = master->master.posted_max, n = al_get(&master->master.posted_n);
+	uint32_t due_n = al_get(&master->master.due_n);
 
+	/* those that are connections already, though accept() has not come to them, take no other */
+	n = n > due_n ? n - due_n : 0;
 	if (n < max / 2 && max < AL_CHILDREN_MAX)
 		master->master.posted_max = 2 * max;
 	if (n <= max - max / 4)

@@ -546,6 +546,21 @@ START_TEST(al_conn_accept__children_are_replenished)
 }
 END_TEST
 
+START_TEST(al_conn_accept__children_that_wait_for_it_do_not_count)
+{
+	listen_up();
+	for (int i = 0; i < 16; i++) {
+		dial(al_conn_open());
+		fake_turn(f);
+		al_poll_events();
+	}
+	ck_assert_int_eq(f->children_n, 0);
+	ck_assert_ptr_nonnull(al_conn_accept(master)); /* the first of sixteen */
+	fake_turn(f);
+	ck_assert_int_ge(f->children_n, 16);
+}
+END_TEST
+
 START_TEST(al_conn_close__listener_gives_children_back)
 {
 	listen_up();
@@ -737,6 +752,7 @@ int main(void)
 	tcase_add_test(tc, al_thread_get__rings_are_shared_when_short);
 	tcase_add_test(tc, al_conn_accept__by_a_thread_that_got_no_event);
 	tcase_add_test(tc, al_conn_accept__children_are_replenished);
+	tcase_add_test(tc, al_conn_accept__children_that_wait_for_it_do_not_count);
 	tcase_add_test(tc, al_conn_close__listener_gives_children_back);
 	tcase_add_test(tc, al_record_lock__of_the_dead_is_broken);
 	tcase_add_test(tc, al_record_lock__of_the_living_is_waited_for);
