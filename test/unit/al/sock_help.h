@@ -74,4 +74,25 @@ static inline int help_kernel_client(int listener)
 	return fd;
 }
 
+static inline int help_connect(int fd)
+{
+	return al_sys_connect(fd, (const struct sockaddr *)&help_peer, sizeof(help_peer));
+}
+
+static inline int help_so_error(int fd)
+{
+	int value = -1;
+	socklen_t len = sizeof(value);
+
+	ck_assert_int_eq(al_sys_getsockopt(fd, SOL_SOCKET, SO_ERROR, &value, &len), 0);
+	return value;
+}
+
+static inline short help_poll_one(int fd, short events, int64_t timeout_ns)
+{
+	struct pollfd pfd = {.fd = fd, .events = events};
+
+	return al_sys_ppoll(&pfd, 1, timeout_ns, NULL) > 0 ? pfd.revents : 0;
+}
+
 #endif
