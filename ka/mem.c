@@ -158,7 +158,6 @@ static uint32_t mem_chunk_pages(uint64_t room, bool has_map)
 int mem_layout(const struct mem_plan *plan, struct eta_seg_geom *geom, uint32_t *ring_off)
 {
 	bool is_al = plan->kind == ETA_SEG_AL;
-	uint64_t dti_bytes = is_al ? sizeof(struct eta_dti_al) : sizeof(struct eta_dti_en);
 	uint64_t at = 0, head;
 
 	if (plan->bytes > UINT32_MAX || plan->bytes % ETA_PAGE_BYTES != 0)
@@ -170,11 +169,13 @@ int mem_layout(const struct mem_plan *plan, struct eta_seg_geom *geom, uint32_t 
 			.dti_first = plan->dti_first,
 			.dti_n = plan->dti_n};
 	geom->dti_off = (uint32_t)at;
-	at += plan->dti_n * dti_bytes;
-	/* Rings: slots of all, then one line of credit each. */
+	at += (uint64_t)plan->dti_n * ETA_DTI_HALF_BYTES;
+	/* Rings: slots of all, then the credit of each. */
 	*ring_off = (uint32_t)at;
 	at += (uint64_t)plan->rings_max *
-	      (MEM_RING_ENTRIES * sizeof(struct eta_ring_slot) + ETA_CACHELINE);
+	      (MEM_RING_ENTRIES * sizeof(struct eta_ring_slot) +
+			      (is_al ? sizeof(struct eta_ring_credit)
+				     : sizeof(struct eta_doorbell_credit)));
 	if (at > plan->bytes)
 		return -EINVAL;
 	if (plan->no_chunks)
@@ -362,8 +363,9 @@ int mem_ring_place(
 			.seg_en = en->geom.seg,
 			.doorbell_n = MEM_RING_ENTRIES,
 			.doorbell_off = al->ring_off + al->rings_n * slots_bytes,
-			.doorbell_credit_off = en->ring_off + en->rings_max * slots_bytes +
-					       en->rings_n * ETA_CACHELINE,
+			.doorbell_credit_off =
+					en->ring_off + en->rings_max * slots_bytes +
+					en->rings_n * (uint32_t)sizeof(struct eta_doorbell_credit),
 			.event_n = MEM_RING_ENTRIES,
 			.event_off = en->ring_off + en->rings_n * slots_bytes,
 			.event_credit_off = al->ring_off + al->rings_max * slots_bytes +

@@ -188,7 +188,8 @@ enum eta_status res_session_ring_add(struct session *session, struct client *cli
 			.rings_max = MEM_RINGS_LATER,
 			.no_chunks = true,
 			.bytes = MEM_RINGS_LATER *
-				 (MEM_RING_ENTRIES * sizeof(struct eta_ring_slot) + ETA_CACHELINE)};
+				 (MEM_RING_ENTRIES * sizeof(struct eta_ring_slot) +
+						 sizeof(struct eta_doorbell_credit))};
 	struct eta_admin_msg msg = {.op = ETA_ADMIN_RING_ADD, .session = session->number};
 	struct mem_seg *al = session_ring_seg(session, ETA_SEG_AL, core), *en;
 	enum eta_status status = ETA_STATUS_OK;

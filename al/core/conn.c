@@ -387,6 +387,10 @@ struct eta_dti_al *al_conn_param(struct al_conn *conn)
 
 void al_conn_param_commit(struct al_conn *conn)
 {
+	if (conn->al->notsent_lowat)
+		al_flag_set(conn, AL_CONN_LOWAT);
+	else
+		al_flag_clear(conn, AL_CONN_LOWAT);
 	eta_store_release_u32(&conn->al->param_seq, conn->al->param_seq + 1);
 	if (al_flag(conn, AL_CONN_RUNG))
 		al_ring_op(conn, ETA_DB_PARAM, 0, 0);

@@ -105,7 +105,13 @@ int al_conn_take_error(struct al_conn *conn);     /* SO_ERROR: positive errno, c
 enum eta_dti_state al_conn_state(struct al_conn *conn);
 void al_conn_addrs(struct al_conn *conn, struct sockaddr_storage *local,
 		struct sockaddr_storage *remote, int family);
-const struct eta_dti_en *al_conn_record(struct al_conn *conn); /* for TCP_INFO; hostile memory */
+uint32_t al_conn_notsent_bytes(
+		struct al_conn *conn); /* queued and not sent, as far as the record knows */
+const struct eta_dti_en *al_conn_record(struct al_conn *conn); /* hostile memory */
+/* Ask the engine what TCP knows of @conn now. Waits for the answer. Return 0; -ENOTCONN it knows no such connection; -ECONNRESET it is gone. */
+int al_conn_info(struct al_conn *conn, struct eta_conn_info *info);
+/* What TCP of this etad can be asked for (features, congestion controls), once attached; read-only memory. */
+const struct eta_core_page *al_page(void);
 /* Change parameters: edit the returned AL half (line 1), then commit. */
 struct eta_dti_al *al_conn_param(struct al_conn *conn);
 void al_conn_param_commit(struct al_conn *conn);

@@ -20,8 +20,7 @@ static bool area_ok(const struct eta_seg_geom *g, uint64_t off, uint64_t n, uint
 
 static bool geom_ok(const struct eta_seg_geom *g)
 {
-	uint64_t half = g->kind == ETA_SEG_AL ? sizeof(struct eta_dti_al)
-					      : sizeof(struct eta_dti_en);
+	const uint64_t half = ETA_DTI_HALF_BYTES;
 
 	if (g->seg >= ETA_SEGS_MAX || g->core >= ETA_CORES_MAX || !g->bytes || g->bytes >> 40)
 		return false;

@@ -231,6 +231,26 @@ static void want_write(struct al_conn *conn)
 	al_ring_op(conn, ETA_DB_DATA | ETA_DB_WANT_WRITE, 0, 0);
 }
 
+uint32_t al_conn_notsent_bytes(struct al_conn *conn)
+{
+	/* snd_nxt counts a FIN that was sent */
+	int32_t notsent = (int32_t)(eta_load_relaxed_u32(&conn->al->snd_tail) -
+				    eta_load_relaxed_u32(&conn->en->snd_nxt));
+
+	return notsent > 0 ? (uint32_t)notsent : 0;
+}
+
+/* TCP_NOTSENT_LOWAT: what may be queued before that much waits to be sent. */
+static ETA_COLD uint32_t room_below_lowat(struct al_conn *conn, uint32_t room)
+{
+	uint32_t lowat = eta_load_relaxed_u32(&conn->al->notsent_lowat);
+	uint32_t notsent = al_conn_notsent_bytes(conn);
+
+	if (notsent >= lowat)
+		return 0;
+	return lowat - notsent < room ? lowat - notsent : room;
+}
+
 /* Bytes of room, not asking the record if what we know suffices for @want. */
 static uint32_t room_for(struct al_conn *conn, size_t want)
 {
@@ -241,7 +261,11 @@ static uint32_t room_for(struct al_conn *conn, size_t want)
 		limit = al_get(&conn->snd_limit);
 		used = conn->snd_tail - al_get(&conn->snd_una);
 	}
-	return used < limit ? limit - used : 0;
+	if (used >= limit)
+		return 0;
+	if (ETA_UNLIKELY(al_flag(conn, AL_CONN_LOWAT)))
+		return room_below_lowat(conn, limit - used);
+	return limit - used;
 }
 
 /* snd_busy held. */
@@ -366,6 +390,11 @@ bool al_snd_has_room(struct al_conn *conn)
 
 	if (ETA_UNLIKELY(al_flag(conn, AL_CONN_SHARED)))
 		used = eta_load_relaxed_u32(&conn->al->snd_tail) - al_get(&conn->snd_una);
+	/* As tcp_notsent_is_low() of the engine, which is asked to tell when it changes. */
+	if (ETA_UNLIKELY(al_flag(conn, AL_CONN_LOWAT)) &&
+			(uint64_t)al_conn_notsent_bytes(conn) * 2 >=
+					eta_load_relaxed_u32(&conn->al->notsent_lowat))
+		return false;
 	return limit && (!used || (used < limit && limit - used >= limit / 4));
 }
 

@@ -188,6 +188,7 @@ int eta_info(eta_conn_t handle, struct eta_info *info)
 {
 	struct al_conn *conn = native_conn(handle);
 	socklen_t len = sizeof(info->local);
+	struct eta_conn_info now;
 	struct eta_dti_en en;
 
 	if (!conn)
@@ -208,16 +209,22 @@ int eta_info(eta_conn_t handle, struct eta_info *info)
 	if (en.gen != conn->gen)
 		return 0; /* the engine has not taken it yet */
 	al_conn_addrs(conn, &info->local, &info->remote, family_of(en.raddr));
-	info->tx_bytes = en.tx_bytes;
-	info->rx_bytes = en.rx_bytes;
 	info->rcv_queue_bytes = al_conn_rcv_bytes(conn);
 	info->snd_queue_bytes = al_conn_snd_bytes(conn);
 	info->snd_limit_bytes = en.snd_limit;
 	info->mss = en.mss;
-	info->srtt_us = en.srtt_us;
-	info->rttvar_us = en.rttvar_us;
-	info->rto_us = en.rto_us;
-	info->cwnd_bytes = en.cwnd_bytes;
-	info->retrans_n = en.retrans_n;
+	if (al_conn_info(conn, &now) == 0) {
+		info->tx_bytes = now.bytes_sent - now.bytes_retrans -
+				 (info->snd_queue_bytes > now.notsent_bytes
+								 ? info->snd_queue_bytes -
+										   now.notsent_bytes
+								 : 0);
+		info->rx_bytes = now.bytes_rcvd;
+		info->srtt_us = now.srtt_us;
+		info->rttvar_us = now.rttvar_us;
+		info->rto_us = now.rto_us;
+		info->cwnd_bytes = now.cwnd_segs * now.snd_mss;
+		info->retrans_n = now.retrans_n;
+	}
 	return 0;
 }

@@ -40,6 +40,10 @@ enum al_sock_state {
 	(ETA_EV_READ | ETA_EV_WRITE | ETA_EV_ACCEPT | ETA_EV_RD_CLOSED | ETA_EV_CLOSED | \
 			ETA_EV_URGENT)
 
+#define AL_SOCK_REUSEADDR 0x1u
+#define AL_SOCK_REUSEPORT 0x2u
+#define AL_SOCK_BIND_NO_PORT 0x4u
+
 struct al_sock {
 	struct al_file file;
 	struct al_conn *conn; /* NULL while NEW; never replaced but under all three locks */
@@ -57,12 +61,15 @@ struct al_sock {
 	bool had_peer;  /* was OPEN at least once */
 	uint8_t family; /* AF_INET, AF_INET6 */
 	uint8_t linger_on;
+	uint8_t cc;      /* TCP_CONGESTION: index in eta_core_page.cc_name, 0 = not set */
+	uint8_t of_bind; /* AL_SOCK_REUSEADDR ...: options that matter to bind() alone, as set */
+	bool tells_inq;  /* TCP_INQ: recvmsg() tells how much is left */
 	int fd; /* one of its numbers, for calls on the shadow that come from elsewhere; may be closed: see al_sock_fd() */
 	uint32_t linger_s;
 	uint32_t rcv_lowat; /* 0 = 1 */
 	uint32_t sleepers_n;
 	uint32_t watch_thread[2]; /* threads that watch the conn, the last one first */
-	uint64_t inherit;         /* options that were set: bits of the table in sock_opt.c */
+	uint64_t inherit;         /* options that were set: bits of the table in sock_opt_rule.c */
 	uint32_t backlog;
 	int64_t rcv_timeo_ns; /* 0 = none */
 	int64_t snd_timeo_ns;

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/param.h>
 
@@ -71,13 +70,6 @@ static bool sock_listen_wanted(struct al_sock *sock, int fd)
 		al_sock_to_kernel(sock, AL_COUNT_FALLBACK_POLICY);
 		return false;
 	}
-	kern_getsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &value, &len);
-	if (value) {
-		al_sock_to_kernel(sock, AL_COUNT_FALLBACK_OPTION);
-		return false;
-	}
-	value = 0;
-	len = sizeof(value);
 	if (sock->family == AF_INET6)
 		kern_getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &value, &len);
 	sock->is_v6only = value != 0;

@@ -19,6 +19,7 @@
 #include "al/sock/kern.h"
 #include "al/sock/sock.h"
 #include "al/sock/sock_io.h"
+#include "al/sock/sock_opt.h"
 
 #define FD_LIMIT_MAX (1u << 20)
 
@@ -226,7 +227,7 @@ static int ioctl_eta(struct al_sock *sock, int fd, unsigned long cmd, long arg)
 	case SIOCOUTQNSD:
 		if (sock->state == AL_SOCK_LISTENING)
 			return -EINVAL;
-		*answer = (int)al_conn_snd_bytes(sock->conn);
+		*answer = opt_notsent(sock);
 		return 0;
 	case SIOCATMARK:
 		*answer = sock->state == AL_SOCK_OPEN && al_conn_at_mark(sock->conn);

@@ -25,7 +25,7 @@
 			MSG_WAITFORONE | MSG_OOB | MSG_ERRQUEUE | MSG_BATCH)
 #define SEND_FLAGS                                                                        \
 	(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_EOR | MSG_CONFIRM | MSG_DONTROUTE | \
-			MSG_OOB | MSG_BATCH | MSG_WAITALL)
+			MSG_OOB | MSG_BATCH | MSG_WAITALL | MSG_ZEROCOPY)
 #ifndef MSG_BATCH
 #define MSG_BATCH 0x40000
 #endif
@@ -127,9 +127,23 @@ static ssize_t recv_discard(struct al_sock *sock, size_t bytes)
 	return done ? (ssize_t)done : n;
 }
 
-/* One try. */
+/* MSG_TRUNC: nothing is copied; with MSG_PEEK nothing is taken either. */
+static ssize_t recv_trunc(struct al_sock *sock, size_t bytes, int flags)
+{
+	uint32_t there = al_conn_rcv_bytes(sock->conn);
+	uint8_t byte;
+	struct iovec one = {.iov_base = &byte, .iov_len = 1};
+
+	if (!(flags & MSG_PEEK))
+		return recv_discard(sock, bytes);
+	if (there == 0) /* why? */
+		return al_conn_recv(sock->conn, &one, 1, true);
+	return (ssize_t)(there < bytes ? there : bytes);
+}
+
+/* One try. @target: bytes without which a blocking call that takes nothing waits. */
 static ssize_t recv_once(struct al_sock *sock, const struct iovec *iov, int iov_n, size_t done,
-		size_t want, int flags)
+		size_t want, size_t target, int flags)
 {
 	struct iovec part[IO_IOV];
 	ssize_t n;
@@ -139,12 +153,11 @@ static ssize_t recv_once(struct al_sock *sock, const struct iovec *iov, int iov_
 		n = -EAGAIN;
 	else if (sock->state != AL_SOCK_OPEN)
 		n = -ENOTCONN;
-	else if ((flags & (MSG_WAITALL | MSG_PEEK)) == (MSG_WAITALL | MSG_PEEK) &&
-			al_conn_rcv_bytes(sock->conn) < want &&
+	else if ((flags & MSG_PEEK) && target > 1 && al_conn_rcv_bytes(sock->conn) < target &&
 			!(al_conn_ready(sock->conn) & (POLLRDHUP | POLLHUP | POLLERR)))
 		n = -EAGAIN;
 	else if (flags & MSG_TRUNC)
-		n = recv_discard(sock, want - done);
+		n = recv_trunc(sock, want - done, flags);
 	else if (done == 0 && iov_n <= IO_IOV)
 		n = al_conn_recv(sock->conn, iov, iov_n, (flags & MSG_PEEK) != 0);
 	else
@@ -173,10 +186,23 @@ static ssize_t recv_urgent(struct al_sock *sock, const struct iovec *iov, int io
 	return n;
 }
 
+/* Bytes that end a blocking call: all with MSG_WAITALL, else SO_RCVLOWAT. */
+static size_t recv_target(const struct al_sock *sock, size_t want, int flags, bool blocks)
+{
+	if (!blocks)
+		return 1;
+	if (flags & MSG_WAITALL)
+		return want;
+	if (sock->rcv_lowat <= 1)
+		return 1;
+	return sock->rcv_lowat < want ? sock->rcv_lowat : want;
+}
+
 ssize_t al_sock_recv(struct al_sock *sock, const struct iovec *iov, int iov_n, int flags)
 {
 	size_t want = al_iov_bytes(iov, iov_n);
 	bool blocks = !sock->is_nonblock && !(flags & MSG_DONTWAIT);
+	size_t target = recv_target(sock, want, flags, blocks);
 	int64_t deadline_ns = 0;
 	size_t done = 0;
 	ssize_t n;
@@ -190,12 +216,10 @@ ssize_t al_sock_recv(struct al_sock *sock, const struct iovec *iov, int iov_n, i
 	if (want == 0)
 		return 0;
 	for (;;) {
-		n = recv_once(sock, iov, iov_n, done, want, flags);
+		n = recv_once(sock, iov, iov_n, done, want, target, flags);
 		if (n > 0) {
 			done += (size_t)n;
-			if (!(flags & MSG_WAITALL) || (flags & MSG_PEEK) || done >= want)
-				return (ssize_t)done;
-			if (!blocks)
+			if ((flags & MSG_PEEK) || done >= target || !blocks)
 				return (ssize_t)done;
 			continue;
 		}
@@ -205,7 +229,7 @@ ssize_t al_sock_recv(struct al_sock *sock, const struct iovec *iov, int iov_n, i
 		al_sock_refresh(sock, sock->fd);
 		if (!blocks) {
 			al_sock_look_for_engine();
-			n = recv_once(sock, iov, iov_n, done, want, flags);
+			n = recv_once(sock, iov, iov_n, done, want, target, flags);
 			return n > 0 ? n + (ssize_t)done : (done ? (ssize_t)done : n);
 		}
 		n = io_wait(sock, io_readable, sock->rcv_timeo_ns, &deadline_ns);
@@ -262,8 +286,9 @@ ssize_t al_sock_send(struct al_sock *sock, const struct iovec *iov, int iov_n, i
 
 	if (flags & ~SEND_FLAGS)
 		al_count(AL_COUNT_REFUSED_FLAG);
-	if (flags & (MSG_ZEROCOPY | MSG_FASTOPEN))
-		return flags & MSG_FASTOPEN ? -EISCONN : -ENOBUFS;
+	/* MSG_ZEROCOPY without SO_ZEROCOPY, which we refuse, is nothing: as with Linux. */
+	if (flags & MSG_FASTOPEN)
+		return -EISCONN;
 	if (want == 0)
 		return sock->snd_shut ? send_failed(-EPIPE, flags) : 0;
 	for (;;) {

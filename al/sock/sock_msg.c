@@ -2,17 +2,20 @@
 /*
  * The many names of reading and writing, by al_sock_recv() and al_sock_send().
  *
- * On a TCP socket the kernel gives back no address, no control data: lengths become 0. MSG_FASTOPEN on an undecided socket makes it the
+ * On a TCP socket the kernel gives back no address, and no control data but TCP_CM_INQ: lengths become 0. MSG_FASTOPEN on an undecided socket makes it the
  * kernel's, which does it.
  */
 #include <errno.h>
 #include <limits.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "al/sock/api.h"
 #include "al/sock/kern.h"
 #include "al/sock/sock.h"
 #include "al/sock/sock_io.h"
+#include "al/sock/sock_opt.h"
 
 #ifndef IOV_MAX
 #define IOV_MAX 1024
@@ -139,6 +142,29 @@ ssize_t al_sys_sendto(int fd, const void *buf, size_t n, int flags, const struct
 	return ret;
 }
 
+/* TCP_CM_INQ, cut as the kernel cuts it. */
+static void msg_put_inq(struct al_sock *sock, struct msghdr *msg)
+{
+	struct cmsghdr head = {.cmsg_level = IPPROTO_TCP,
+			.cmsg_type = TCP_CM_INQ,
+			.cmsg_len = CMSG_LEN(sizeof(int))};
+	size_t room = msg->msg_control ? msg->msg_controllen : 0;
+	int inq = opt_inq(sock);
+
+	msg->msg_controllen = 0;
+	if (room < sizeof(head)) {
+		msg->msg_flags |= MSG_CTRUNC;
+		return;
+	}
+	if (room < head.cmsg_len) {
+		msg->msg_flags |= MSG_CTRUNC;
+		head.cmsg_len = room;
+	}
+	memcpy(msg->msg_control, &head, sizeof(head));
+	memcpy((uint8_t *)msg->msg_control + CMSG_LEN(0), &inq, head.cmsg_len - CMSG_LEN(0));
+	msg->msg_controllen = CMSG_SPACE(sizeof(int)) < room ? CMSG_SPACE(sizeof(int)) : room;
+}
+
 static ssize_t msg_recv(int fd, struct al_sock *sock, struct msghdr *msg, int flags)
 {
 	ssize_t ret;
@@ -150,8 +176,11 @@ static ssize_t msg_recv(int fd, struct al_sock *sock, struct msghdr *msg, int fl
 	ret = al_sock_recv(sock, msg->msg_iov, (int)msg->msg_iovlen, flags);
 	if (ret >= 0) {
 		msg->msg_namelen = 0;
-		msg->msg_controllen = 0;
 		msg->msg_flags = flags & MSG_CMSG_CLOEXEC;
+		if (sock->tells_inq && !(flags & MSG_ERRQUEUE))
+			msg_put_inq(sock, msg);
+		else
+			msg->msg_controllen = 0;
 	}
 	return ret;
 }

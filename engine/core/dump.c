@@ -15,7 +15,7 @@ static void row_fill(const struct core *core, uint32_t idx, struct eta_ctx_row *
 	struct tcp_ctx_info info;
 
 	memset(row, 0, sizeof(*row));
-	tcp_ctx_info(&core->tcp, &core->tcp.ctx[idx], &info);
+	tcp_ctx_info(&core->tcp, &core->tcp.ctx[idx], core->now_us, &info);
 	memcpy(row->laddr, c->tuple.laddr.b, 16);
 	memcpy(row->raddr, c->tuple.raddr.b, 16);
 	row->lport_be = c->tuple.lport_be;

@@ -127,6 +127,18 @@ static int ports_init(struct core *core, char *err, size_t err_len)
 	return net_init(&core->net, &nc, err, err_len);
 }
 
+/* What AL may ask of this TCP, by name. */
+static void page_init(struct eta_core_page *page, const struct tcp_stack *tcp)
+{
+	_Static_assert(TCP_CC_N <= ETA_CC_MAX, "each congestion control has a name in the page");
+
+	page->features = TCP_FEATURES;
+	page->cc_default = tcp->conf.cc;
+	for (uint8_t cc = 0; cc < TCP_CC_N; cc++)
+		if (tcp_cc_name(cc))
+			strncpy(page->cc_name[cc], tcp_cc_name(cc), ETA_CC_NAME_BYTES - 1);
+}
+
 int core_init(struct core *core, struct engine *engine, uint32_t idx, struct eta_core_page *page,
 		char *err, size_t err_len)
 {
@@ -145,6 +157,7 @@ int core_init(struct core *core, struct engine *engine, uint32_t idx, struct eta
 				idx, engine->conf.contexts_max, engine->conf.sessions_max);
 		return -ENOMEM;
 	}
+	page_init(page, &core->tcp);
 	rc = ports_init(core, err, err_len);
 	if (rc != 0)
 		return rc;

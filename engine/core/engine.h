@@ -57,7 +57,7 @@ struct engine_conf {
 
 /**
  * engine_create() - Build the cores and all their tables.
- * @core_page: [cores_n] pages shared with AL; the engine writes line 0 only. Caller's memory, outlives the engine.
+ * @core_page: [cores_n] pages shared with AL; the engine writes its lines only. Caller's memory, outlives the engine.
  * @err: [@err_len] one line on failure.
  *
  * All memory of the packet path is taken here. Return: engine, or NULL.   Context: cold, KA.

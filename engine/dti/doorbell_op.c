@@ -13,6 +13,7 @@
 #include "engine/dti/doorbell.h"
 #include "engine/dti/dti.h"
 #include "engine/dti/dti_up.h"
+#include "engine/dti/info.h"
 #include "engine/tcp/tcp.h"
 
 /* Queue number @number of the session that rang @b. Return: ring index, 0 = no such queue. */
@@ -207,6 +208,10 @@ void doorbell_without_ctx(struct dti *d, struct doorbell *b, unsigned int op)
 			subscribe(d, b);
 		return;
 	}
+	if (op == ETA_DB_INFO) {
+		info_answer(d, b);
+		return;
+	}
 	/* an open that failed for want of a context: nothing but the record knows of it */
 	if ((op == ETA_DB_CLOSE || op == ETA_DB_ABORT) && (uint16_t)word == b->db.gen &&
 			(uint8_t)(word >> 16) == ETA_DTI_CLOSED && b->en->ctx == 0) {
@@ -258,6 +263,7 @@ void doorbell_master(struct dti *d, struct doorbell *b, unsigned int op)
 	case ETA_DB_CLOSE:
 	case ETA_DB_ABORT: doorbell_close(d, b->idx); return;
 	case ETA_DB_PARAM: doorbell_op(d, b, op); return;
+	case ETA_DB_INFO: info_answer(d, b); return;
 	case ETA_DB_DATA:
 	case ETA_DB_CONNECT:
 	case ETA_DB_ACCEPTED:
@@ -334,7 +340,7 @@ static void param_change(struct dti *d, const struct doorbell *b)
 	dti_apply_param(d, c, &line1, &param);
 	if (c->flags & DTI_CTX_TCP_USED)
 		tcp_param(d->tcp, dti_env(d), &d->tcp->ctx[b->idx], &param, d->now_us);
-	event_write_info(d, b->idx);
+	event_write_mss(d, b->idx);
 	eta_store_release_u32(&b->en->param_seen, seq);
 	event_mark(d, b->idx, 0);
 }
@@ -372,6 +378,7 @@ void doorbell_op(struct dti *d, struct doorbell *b, unsigned int op)
 	case ETA_DB_CLOSE: close_or_abort(d, b); return;
 	case ETA_DB_ABORT: doorbell_abort(d, b->idx); return;
 	case ETA_DB_PARAM: param_change(d, b); return;
+	case ETA_DB_INFO: info_answer(d, b); return;
 	case ETA_DB_SUBSCRIBE: subscribe(d, b); return;
 	case ETA_DB_UNSUBSCRIBE: unsubscribe(d, b); return;
 	case ETA_DB_DETACH: detach(d, b); return;

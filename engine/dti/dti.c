@@ -205,7 +205,7 @@ void dti_open(struct dti *d, uint32_t idx, uint8_t state, uint8_t status)
 	memcpy(en->raddr, c->tuple.raddr.b, 16);
 	en->lport_be = c->tuple.lport_be;
 	en->rport_be = c->tuple.rport_be;
-	event_write_info(d, idx);
+	event_write_mss(d, idx);
 	d->stats.dti_opened++;
 	word_store(en, c->gen, state, status);
 }
@@ -248,10 +248,20 @@ static uint16_t kib(uint32_t bytes, uint32_t max)
 	return (uint16_t)(bytes / KIB);
 }
 
+/* TCP_WINDOW_CLAMP: a window is never larger than the memory for it. */
+static uint16_t clamp_kib(uint16_t rcvbuf_kib, uint32_t clamp_bytes)
+{
+	uint32_t clamp = RTE_MIN(RTE_MAX(clamp_bytes / KIB, 1u), (uint32_t)UINT16_MAX);
+
+	return rcvbuf_kib != 0 && rcvbuf_kib < clamp ? rcvbuf_kib : (uint16_t)clamp;
+}
+
 void dti_apply_param(struct dti *d, struct dti_ctx *c, const struct eta_dti_al *line1,
 		struct tcp_param *param)
 {
 	c->rcvbuf_kib = kib(line1->rcvbuf_bytes, d->rcv_bytes_max);
+	if (line1->window_clamp != 0)
+		c->rcvbuf_kib = clamp_kib(c->rcvbuf_kib, line1->window_clamp);
 	c->sndbuf_kib = kib(line1->sndbuf_bytes, d->snd_bytes_max);
 	c->tos = line1->tos;
 	c->ttl = line1->ttl;
@@ -267,6 +277,14 @@ void dti_apply_param(struct dti *d, struct dti_ctx *c, const struct eta_dti_al *
 	param->keep_intvl_ms = line1->keep_intvl_s * 1000u;
 	param->user_timeout_ms = line1->user_timeout_ms;
 	param->fin_wait2_ms = line1->linger2_s * 1000u;
+	param->delack = line1->opt & ETA_OPT_DELACK;
+	param->fastopen = line1->opt & ETA_OPT_FASTOPEN;
+	param->fastopen_no_cookie = line1->opt & ETA_OPT_FASTOPEN_NO_COOKIE;
+	param->fastopen_qlen = line1->fastopen_qlen;
+	param->defer_accept_s = line1->defer_accept_s;
+	param->syn_retries = line1->syn_retries;
+	param->notsent_lowat = line1->notsent_lowat;
+	param->pacing_rate_max = line1->pace_64 * 64ull;
 }
 
 bool dti_update_snd_limit(struct dti *d, uint32_t idx)

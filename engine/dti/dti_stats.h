@@ -29,6 +29,7 @@
 	X(ev_owed, "events put off: queue full")                                           \
 	X(ev_lost, "refusals not told: queue full and no room to remember")                \
 	X(wakes, "threads woken")                                                          \
+	X(info_answers, "questions about a connection answered (TCP_INFO)")                \
 	X(child_posted, "child DTIs posted")                                               \
 	X(child_refused, "child DTIs refused: not free, or no room")                       \
 	X(accept_bound, "connections bound to a child")                                    \

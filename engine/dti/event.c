@@ -589,7 +589,7 @@ static void publish_bound(struct dti *d, uint32_t idx)
 		eta_store_relaxed_u32(&en->snd_nxt, tcp_snd_off(t, t->snd_nxt));
 		eta_store_release_u32(&en->snd_una, c->snd_una);
 		eta_store_release_u32(&en->rcv_tail, c->rcv_tail);
-		if ((c->flags & DTI_CTX_WANT_WRITE) && has_room(c)) {
+		if ((c->flags & DTI_CTX_WANT_WRITE) && has_room(c) && tcp_notsent_is_low(t)) {
 			c->flags &= ~DTI_CTX_WANT_WRITE;
 			ev |= ETA_EV_WRITE;
 		}
@@ -707,7 +707,7 @@ void tcp_up_connected(struct core *env, struct tcp_ctx *ctx)
 
 	if (!(c->flags & DTI_CTX_BOUND))
 		return;
-	event_write_info(d, ctx->idx);
+	event_write_mss(d, ctx->idx);
 	dti_set_state(d, c, ETA_DTI_OPEN, ETA_STATUS_OK);
 	event_mark(d, ctx->idx, ETA_EV_WRITE);
 }
@@ -733,37 +733,16 @@ void tcp_up_closed(struct core *env, struct tcp_ctx *ctx, enum eta_status why)
 
 	if (!en)
 		return;
-	event_write_info(d, ctx->idx);
+	event_write_mss(d, ctx->idx);
 	dti_set_state(d, c, ETA_DTI_CLOSED, (uint8_t)why);
 	en->flags |= ETA_EV_CLOSED;
 	event_mark(d, ctx->idx, ETA_EV_CLOSED);
 }
 
-void event_write_info(struct dti *d, uint32_t idx)
+void event_write_mss(struct dti *d, uint32_t idx)
 {
 	struct eta_dti_en *en = dti_en(d, &d->ctx[idx]);
-	struct tcp_ctx_info info;
 
-	if (!en)
-		return;
-	tcp_ctx_info(d->tcp, &d->tcp->ctx[idx], &info);
-	en->mss = info.mss;
-	en->tcp_state = info.state;
-	en->srtt_us = info.srtt_us;
-	en->rttvar_us = info.rttvar_us;
-	en->cwnd_bytes = info.cwnd_bytes;
-	en->retrans_n = info.retrans_n;
-	en->snd_wnd_bytes = info.snd_wnd_bytes;
-	en->rcv_wnd_bytes = info.rcv_wnd_bytes;
-	en->tx_bytes = info.tx_bytes;
-	en->rx_bytes = info.rx_bytes;
-	en->ssthresh_bytes = info.ssthresh_bytes;
-	en->rto_us = info.rto_us;
-	en->unacked_bytes = info.unacked_bytes;
-	en->retrans_bytes = info.retrans_bytes;
-	en->snd_wscale = info.snd_wscale;
-	en->rcv_wscale = info.rcv_wscale;
-	en->opt_flags = (uint8_t)((info.timestamps ? 1 : 0) | (info.sack ? 2 : 0) |
-				  (info.wscale ? 4 : 0));
-	en->ca_state = info.loss_state;
+	if (en)
+		en->mss = d->tcp->ctx[idx].mss;
 }

@@ -83,7 +83,7 @@ void event_accept_all(struct dti *d, uint32_t master_idx);
 /* Is the consumer of @ring asleep, or about to be, and not woken yet? */
 bool event_ring_armed(const struct dti_ring *ring);
 
-/* Copy what TCP measured into lines 1 and 2 of the EN half. Context: cold. */
-void event_write_info(struct dti *d, uint32_t idx);
+/* Tell AL the MSS of now (line 1 of the EN half). Context: cold. */
+void event_write_mss(struct dti *d, uint32_t idx);
 
 #endif

@@ -66,8 +66,7 @@ static bool area_fits(uint64_t bytes, uint32_t off, uint64_t size)
 static bool seg_fits(const struct eta_admin_msg *m)
 {
 	uint64_t bytes = m->seg.bytes;
-	bool is_en = m->seg.kind == ETA_SEG_EN;
-	uint64_t half = is_en ? sizeof(struct eta_dti_en) : sizeof(struct eta_dti_al);
+	const uint64_t half = ETA_DTI_HALF_BYTES;
 
 	if (!m->seg.base || ((uintptr_t)m->seg.base & (ETA_CACHELINE - 1)) != 0)
 		return false;
@@ -357,7 +356,7 @@ enum eta_status session_ring_add(struct dti *d, const struct eta_admin_msg *msg)
 	ev = ring_area(d, s, msg->ring.seg_en, ETA_SEG_EN, msg->ring.event_off,
 			msg->ring.event_n * (uint64_t)sizeof(struct eta_ring_slot));
 	db_credit = ring_area(d, s, msg->ring.seg_en, ETA_SEG_EN, msg->ring.doorbell_credit_off,
-			ETA_CACHELINE);
+			sizeof(struct eta_doorbell_credit));
 	ev_credit = ring_area(d, s, msg->ring.seg_al, ETA_SEG_AL, msg->ring.event_credit_off,
 			ETA_CACHELINE);
 	if (!db || !ev || !db_credit || !ev_credit)

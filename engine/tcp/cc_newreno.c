@@ -41,7 +41,7 @@ static void newreno_avoid(struct tcp_ctx *ctx, uint32_t acked, uint32_t now_ms)
 }
 
 const struct tcp_cc_ops tcp_cc_newreno = {
-		.name = "newreno",
+		.name = "reno", /* as Linux calls it */
 		.init = newreno_init,
 		.ssthresh = newreno_ssthresh,
 		.avoid = newreno_avoid,

@@ -188,7 +188,7 @@ struct tcp_ctx {
 	uint32_t sacked_bytes;
 	uint32_t lost_bytes; /* deemed lost and not sent again since */
 	uint32_t flags2;     /* TCP_CTX2_* */
-	uint32_t pad2;
+	uint32_t busy_at_ms; /* when bytes were queued after all had been acknowledged */
 	/* end of the last segment sent below mss (Minshall's form of Nagle's rule) */
 	uint32_t snd_sml;
 
@@ -201,7 +201,7 @@ struct tcp_ctx {
 	uint32_t ce_bytes;    /* received with CE since the connection began */
 	uint32_t ece_bytes;   /* acknowledged with ECE since */
 	uint32_t soft_error; /* enum eta_status that ICMP told, 0 = none: the reason if all fails */
-	uint32_t pad4;
+	uint32_t retrans_bytes;
 
 	/* line 5: receive side, beyond the fast path */
 	uint32_t rcv_head;     /* seq: the user has consumed up to here */
@@ -216,10 +216,11 @@ struct tcp_ctx {
 	uint32_t drs_start_us32;
 	uint32_t drs_bytes;      /* most bytes consumed in one RTT */
 	uint32_t rcv_want_bytes; /* receive buffer that this rate deserves */
-	uint32_t master_idx;     /* passive: listener, for statistics only */
+	uint32_t ooo_n;          /* segments that came out of order */
 	uint32_t prior_cwnd; /* before the last reduction: PRR's RecoverFS, and what an undo restores */
 	uint32_t prior_ssthresh;
-	uint32_t estab_ms; /* when ESTABLISHED was entered */
+	uint16_t dsack_n;   /* D-SACKs received */
+	uint16_t reorder_n; /* times that reordering was seen */
 
 	/* line 6: set by the user, read-mostly */
 	uint32_t user_timeout_ms; /* 0 = by retries */
@@ -239,18 +240,23 @@ struct tcp_ctx {
 	uint64_t pacing_rate_max; /* bytes/s, 0 = none */
 	/* what came twice and is to be reported by the next ACK, valid with DSACK_OWED (RFC 2883) */
 	struct tcp_range dsack;
-	uint32_t pad1[4];
+	uint32_t notsent_lowat; /* bytes queued and not sent above which the user shall not write */
+	uint16_t fastopen_qlen; /* listener */
+	uint8_t syn_retries;
+	uint8_t defer_accept_s; /* listener */
+	uint32_t pad1[2];
 
 	/* line 7: statistics of this connection */
 	uint64_t tx_bytes; /* acknowledged */
 	uint64_t rx_bytes; /* received in order */
-	uint32_t retrans_n;
-	uint32_t retrans_bytes;
 	uint32_t segs_in;
 	uint32_t segs_out;
-	uint32_t timeouts_n;
-	uint32_t recoveries_n;
-	uint32_t ooo_n;
+	uint32_t data_segs_in;
+	uint32_t data_segs_out;
+	uint32_t data_rx_ms; /* last segment with data */
+	uint32_t busy_ms; /* time with bytes queued or in flight, but for what runs since busy_at_ms */
+	uint16_t timeouts_n;
+	uint16_t recoveries_n;
 	uint32_t mtu_state[5]; /* PLPMTUD's own (RFC 4821) */
 
 	/* line 8: loss recovery beyond the send log */
@@ -272,7 +278,7 @@ struct tcp_ctx {
 	uint32_t delivered_us32; /* when bytes were last delivered (rate sampling) */
 	uint32_t first_us32;     /* when the first byte of the current sample was sent */
 	uint32_t app_limited;    /* delivered bytes at which the sender's pause is forgotten */
-	uint32_t pad9[1];
+	uint32_t retrans_n;
 };
 ETA_ASSERT_SIZE(struct tcp_ctx, 9 * ETA_CACHELINE);
 ETA_ASSERT_OFFSET(struct tcp_ctx, rx_last_ms, 60);

@@ -133,14 +133,25 @@ struct tcp_param {
 	bool cork;
 	bool keepalive;
 	bool quickack;
-	uint8_t cc; /* enum tcp_cc_id; unknown = default */
+	bool delack;             /* a dialogue: ACKs may wait for data from now on */
+	bool fastopen;           /* active open: data on the SYN, with a cookie ... */
+	bool fastopen_no_cookie; /* ... or without; listener: takes it without */
+	uint8_t cc;              /* enum tcp_cc_id; unknown = default */
 	uint8_t keep_probes;
-	uint16_t maxseg;
+	uint8_t syn_retries;
+	uint16_t maxseg;         /* of connections opened with it */
+	uint16_t fastopen_qlen;  /* listener: embryos with data in their SYN */
+	uint16_t defer_accept_s; /* listener: an embryo waits for data, this long */
 	uint32_t keep_idle_ms;
 	uint32_t keep_intvl_ms;
 	uint32_t user_timeout_ms;
 	uint32_t fin_wait2_ms;
+	uint32_t notsent_lowat;   /* bytes, 0 = conf.notsent_lowat */
+	uint64_t pacing_rate_max; /* bytes/s */
 };
+
+/* What of struct tcp_param this TCP acts on beyond the plain ones; the user's side leaves the rest to others. */
+#define TCP_FEATURES 0u /* ETA_FEATURE_* */
 
 enum tcp_verdict {
 	TCP_RX_OK,    /* done with the segment; the context lives */
@@ -309,27 +320,50 @@ void tcp_mss_changed(struct tcp_stack *stack, struct tcp_ctx *ctx, uint16_t mss)
 /* ---- looking ---- */
 
 struct tcp_ctx_info {
-	uint8_t state; /* enum tcp_state */
+	uint8_t state; /* enum tcp_state, CLOSED for a context without connection */
 	uint8_t loss_state;
 	uint8_t retransmits_n; /* timeouts since the last progress */
 	uint8_t probes_n;
 	uint8_t snd_wscale, rcv_wscale;
-	bool timestamps, sack, wscale;
-	uint16_t mss, mss_adv, rcv_mss;
-	uint32_t cwnd_bytes, ssthresh_bytes, srtt_us, rttvar_us, rtt_min_us, rto_us;
+	uint8_t cc_id; /* enum tcp_cc_id */
+	bool timestamps, sack, wscale, ecn, ecn_seen;
+	bool is_pingpong, is_app_limited;
+	uint16_t mss, mss_adv, mss_path, rcv_mss;
+	uint32_t cwnd_bytes, ssthresh_bytes, srtt_us, rttvar_us, rtt_min_us, rto_us, ato_us;
 	uint32_t snd_wnd_bytes, rcv_wnd_bytes;
 	uint32_t snd_queue_bytes; /* queued, not acknowledged */
 	uint32_t rcv_queue_bytes; /* in order, not consumed */
-	uint32_t unacked_bytes, sacked_bytes, notsent_bytes;
-	uint32_t retrans_n, retrans_bytes, timeouts_n, ooo_n;
-	uint32_t segs_in, segs_out;
-	uint32_t rcv_rtt_us, rcv_want_bytes;
-	uint64_t tx_bytes, rx_bytes;
+	uint32_t unacked_bytes, sacked_bytes, lost_bytes, notsent_bytes;
+	uint32_t rtx_flight_bytes; /* sent again, neither acknowledged nor deemed lost */
+	uint32_t reorder_segs;
+	uint32_t retrans_n, retrans_bytes, timeouts_n, ooo_n, dsack_n, reorder_n;
+	uint32_t segs_in, segs_out, data_segs_in, data_segs_out;
+	uint32_t data_sent_ms, data_rcvd_ms, ack_rcvd_ms; /* ago */
+	uint32_t ts_val;                                  /* our timestamp clock */
+	uint32_t rcv_rtt_us, rcv_want_bytes, rcv_space_bytes;
+	uint32_t ce_bytes, ece_bytes;
+	uint64_t tx_bytes, rx_bytes;           /* acknowledged, received in order */
+	uint64_t sent_bytes;                   /* what was sent again counts again */
+	uint64_t busy_ms;                      /* time with bytes queued or in flight */
+	uint64_t pacing_rate, pacing_rate_max; /* bytes/s, 0 = none */
+	uint64_t acked_seqs;                   /* acknowledged, our SYN and FIN counted */
+	uint64_t rcvd_seqs;                    /* received in order, the peer's FIN counted */
 	const char *cc;
 };
 
-void tcp_ctx_info(const struct tcp_stack *stack, const struct tcp_ctx *ctx,
+void tcp_ctx_info(const struct tcp_stack *stack, const struct tcp_ctx *ctx, uint64_t now_us,
 		struct tcp_ctx_info *info);
+
+/* Name of congestion control @cc, NULL = there is no such one. */
+const char *tcp_cc_name(uint8_t cc);
+
+/* May the user queue more bytes, as far as those not sent yet go (TCP_NOTSENT_LOWAT)? */
+static inline bool tcp_notsent_is_low(const struct tcp_ctx *ctx)
+{
+	int32_t notsent = (int32_t)(ctx->snd_tail - ctx->snd_nxt); /* a FIN that was sent: -1 */
+
+	return notsent <= 0 || (uint64_t)notsent * 2 < ctx->notsent_lowat;
+}
 
 /**
  * tcp_ctx_check() - Do the invariants of @ctx hold? For tests, simulation and fuzzing, after each

@@ -141,6 +141,8 @@ static inline void advance(const struct tcp_env *e, struct tcp_ctx *ctx, struct 
 		tcp_sent_acked(e, ctx, a);
 	}
 	ctx->tx_bytes += acked - fin;
+	if (acked > fin && a->ack == ctx->snd_nxt && !tcp_tx_pending(ctx))
+		ctx->busy_ms += e->now_ms - ctx->busy_at_ms;
 	ctx->snd_una = a->ack;
 	ctx->backoff_n = 0;
 	ctx->rtx_first_ms = 0;

@@ -24,6 +24,11 @@ const struct tcp_cc_ops *tcp_cc_get(uint8_t cc)
 	return table[cc < TCP_CC_N ? cc : TCP_CC_DEFAULT];
 }
 
+const char *tcp_cc_name(uint8_t cc)
+{
+	return cc != TCP_CC_DEFAULT && cc < TCP_CC_N ? table[cc]->name : NULL;
+}
+
 void tcp_cc_set(struct tcp_ctx *ctx, uint8_t cc)
 {
 	ctx->cc = cc < TCP_CC_N && cc != TCP_CC_DEFAULT ? cc : TCP_CC_CUBIC;

@@ -51,6 +51,7 @@ void tcp_conn_init(const struct tcp_env *e, struct tcp_ctx *ctx, const struct ip
 	ctx->rto_us = conf->rto_us_initial;
 	ctx->rx_last_ms = e->now_ms;
 	ctx->tx_last_ms = e->now_ms;
+	ctx->data_rx_ms = e->now_ms;
 	ctx->rcv_wscale = conf->rcv_wscale;
 	ctx->mss_path = tcp_up_mss(e->core, tuple);
 	ctx->mss_peer = ip_addr_is_v4(&tuple->raddr) ? TCP_MSS_DEFAULT_V4 : TCP_MSS_DEFAULT_V6;
@@ -112,8 +113,20 @@ void tcp_conn_set_param(const struct tcp_env *e, struct tcp_ctx *ctx, const stru
 	ctx->keep_probes = param->keep_probes ? param->keep_probes : conf->keep_probes;
 	ctx->fin_wait2_ms = param->fin_wait2_ms ? param->fin_wait2_ms : conf->fin_wait2_ms;
 	ctx->user_timeout_ms = param->user_timeout_ms;
-	ctx->mss_user = param->maxseg;
+	if (!tcp_state_sends(ctx->state))
+		ctx->mss_user = param->maxseg; /* decides at open, as with Linux */
 	ctx->cc_wanted = param->cc;
+	ctx->notsent_lowat = param->notsent_lowat ? param->notsent_lowat : conf->notsent_lowat;
+	ctx->pacing_rate_max = param->pacing_rate_max;
+	ctx->fastopen_qlen = param->fastopen_qlen;
+	ctx->syn_retries = param->syn_retries ? param->syn_retries : conf->syn_retries;
+	ctx->defer_accept_s = (uint8_t)param->defer_accept_s;
+	if (param->delack) {
+		ctx->flags |= TCP_CTX_PINGPONG;
+		ctx->quick_n = 0;
+	} else if (param->quickack) {
+		ctx->flags &= ~TCP_CTX_PINGPONG;
+	}
 }
 
 static bool is_estab(uint8_t state)
@@ -143,7 +156,7 @@ void tcp_conn_established(const struct tcp_env *e, struct tcp_ctx *ctx)
 	ctx->oow_last_ms = 0;
 	ctx->rcv_mss = ctx->mss_adv < TCP_MSS_DEFAULT_V4 ? ctx->mss_adv : TCP_MSS_DEFAULT_V4;
 	ctx->quick_n = TCP_QUICK_SEGS;
-	ctx->estab_ms = e->now_ms;
+	ctx->busy_at_ms = e->now_ms;
 	tcp_cc_open(e, ctx);
 	tcp_conn_set_state(e, ctx,
 			ctx->flags & TCP_CTX_FIN_QUEUED ? TCP_STATE_FIN_WAIT_1

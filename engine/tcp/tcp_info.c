@@ -4,52 +4,32 @@
  */
 #include "engine/tcp/tcp_int.h"
 
-void tcp_ctx_info(
-		const struct tcp_stack *stack, const struct tcp_ctx *ctx, struct tcp_ctx_info *info)
+/* Bytes of the send log that were sent again and are still on their way. */
+static uint32_t rtx_flight(const struct tcp_stack *stack, const struct tcp_ctx *ctx)
+{
+	const struct tcp_log *log;
+	uint32_t bytes = 0;
+
+	if (ctx->sent_log == 0 || ctx->sent_log >= stack->log_n)
+		return 0;
+	log = &stack->log[ctx->sent_log];
+	for (uint32_t i = 0; i < log->n && log->first + i < TCP_SENT_MAX; i++) {
+		const struct tcp_sent *r = &log->r[log->first + i];
+
+		if (r->state == TCP_SENT_OUT && r->flags & TCP_SENT_RTX)
+			bytes += r->hi - r->lo;
+	}
+	return bytes;
+}
+
+static void info_queues(const struct tcp_ctx *ctx, struct tcp_ctx_info *info)
 {
 	uint32_t fin_sent = !!(ctx->flags & TCP_CTX_FIN_SENT);
 	uint32_t fin_rcvd = !!(ctx->flags & TCP_CTX_FIN_RCVD);
-	uint32_t unacked = ctx->snd_nxt - ctx->snd_una;
 
-	(void)stack;
-	*info = (struct tcp_ctx_info){
-			.state = ctx->state,
-			.loss_state = ctx->loss_state,
-			.retransmits_n = ctx->backoff_n,
-			.probes_n = ctx->probes_n,
-			.snd_wscale = ctx->snd_wscale,
-			.rcv_wscale = ctx->rcv_wscale,
-			.timestamps = ctx->flags & TCP_CTX_TS,
-			.sack = ctx->flags & TCP_CTX_SACK,
-			.wscale = ctx->flags & TCP_CTX_WSCALE,
-			.mss = ctx->mss,
-			.mss_adv = ctx->mss_adv,
-			.rcv_mss = ctx->rcv_mss,
-			.cwnd_bytes = ctx->cwnd,
-			.ssthresh_bytes = ctx->ssthresh,
-			.srtt_us = ctx->srtt_us,
-			.rttvar_us = ctx->rttvar_us,
-			.rtt_min_us = ctx->rtt_min_us,
-			.rto_us = ctx->rto_us,
-			.snd_wnd_bytes = ctx->snd_wnd,
-			.rcv_wnd_bytes = ctx->rcv_adv - ctx->rcv_nxt,
-			.unacked_bytes = unacked,
-			.sacked_bytes = ctx->sacked_bytes,
-			.retrans_n = ctx->retrans_n,
-			.retrans_bytes = ctx->retrans_bytes,
-			.timeouts_n = ctx->timeouts_n,
-			.ooo_n = ctx->ooo_n,
-			.segs_in = ctx->segs_in,
-			.segs_out = ctx->segs_out,
-			.rcv_rtt_us = ctx->rcv_rtt_us,
-			.rcv_want_bytes = ctx->rcv_want_bytes,
-			.tx_bytes = ctx->tx_bytes,
-			.rx_bytes = ctx->rx_bytes,
-			.cc = tcp_cc_get(ctx->cc)->name,
-	};
 	/* Before the handshake is complete sequence space still holds a SYN. */
 	if (ctx->state == TCP_STATE_SYN_SENT || ctx->state == TCP_STATE_SYN_RECEIVED ||
-			ctx->state == TCP_STATE_LISTEN || ctx->state == TCP_STATE_UNUSED) {
+			ctx->state == TCP_STATE_LISTEN || ctx->irs == ctx->rcv_nxt) {
 		info->notsent_bytes = ctx->snd_tail - ctx->snd_nxt;
 		info->snd_queue_bytes = info->notsent_bytes;
 		return;
@@ -58,6 +38,82 @@ void tcp_ctx_info(
 	if (seq_gt(ctx->snd_tail, ctx->snd_una))
 		info->snd_queue_bytes = ctx->snd_tail - ctx->snd_una;
 	info->rcv_queue_bytes = ctx->rcv_nxt - fin_rcvd - ctx->rcv_head;
+	info->acked_seqs = ctx->tx_bytes + !(ctx->flags & TCP_CTX_PASSIVE) + tcp_fin_is_acked(ctx);
+	info->rcvd_seqs = ctx->rx_bytes + fin_rcvd;
+	info->sent_bytes = ctx->tx_bytes + ctx->retrans_bytes + info->snd_queue_bytes -
+			   info->notsent_bytes;
+}
+
+static void info_times(const struct tcp_ctx *ctx, uint32_t now_ms, struct tcp_ctx_info *info)
+{
+	info->data_sent_ms = now_ms - ctx->tx_last_ms;
+	info->data_rcvd_ms = now_ms - ctx->data_rx_ms;
+	info->ack_rcvd_ms = now_ms - ctx->rx_last_ms;
+	info->ts_val = now_ms + ctx->ts_off;
+	info->busy_ms = ctx->busy_ms;
+	if (tcp_state_sends(ctx->state) && info->snd_queue_bytes)
+		info->busy_ms += now_ms - ctx->busy_at_ms;
+}
+
+void tcp_ctx_info(const struct tcp_stack *stack, const struct tcp_ctx *ctx, uint64_t now_us,
+		struct tcp_ctx_info *info)
+{
+	*info = (struct tcp_ctx_info){
+			.state = ctx->state == TCP_STATE_UNUSED ? TCP_STATE_CLOSED : ctx->state,
+			.loss_state = ctx->loss_state,
+			.retransmits_n = ctx->backoff_n,
+			.probes_n = ctx->probes_n,
+			.snd_wscale = ctx->snd_wscale,
+			.rcv_wscale = ctx->rcv_wscale,
+			.cc_id = ctx->cc,
+			.timestamps = ctx->flags & TCP_CTX_TS,
+			.sack = ctx->flags & TCP_CTX_SACK,
+			.wscale = ctx->flags & TCP_CTX_WSCALE,
+			.ecn = ctx->flags2 & TCP_CTX2_ECN,
+			.ecn_seen = ctx->ce_bytes != 0,
+			.is_pingpong = ctx->flags & TCP_CTX_PINGPONG,
+			.is_app_limited = ctx->flags2 & TCP_CTX2_APP_LIMITED,
+			.mss = ctx->mss,
+			.mss_adv = ctx->mss_adv,
+			.mss_path = ctx->mss_path,
+			.rcv_mss = ctx->rcv_mss,
+			.cwnd_bytes = ctx->cwnd,
+			.ssthresh_bytes = ctx->ssthresh,
+			.srtt_us = ctx->srtt_us,
+			.rttvar_us = ctx->rttvar_us,
+			.rtt_min_us = ctx->rtt_min_us,
+			.rto_us = ctx->rto_us,
+			.ato_us = stack->conf.delack_ms * 1000,
+			.snd_wnd_bytes = ctx->snd_wnd,
+			.rcv_wnd_bytes = ctx->rcv_adv - ctx->rcv_nxt,
+			.unacked_bytes = ctx->snd_nxt - ctx->snd_una,
+			.sacked_bytes = ctx->sacked_bytes,
+			.lost_bytes = ctx->lost_bytes,
+			.rtx_flight_bytes = rtx_flight(stack, ctx),
+			.reorder_segs = stack->conf.reorder_segs,
+			.retrans_n = ctx->retrans_n,
+			.retrans_bytes = ctx->retrans_bytes,
+			.timeouts_n = ctx->timeouts_n,
+			.ooo_n = ctx->ooo_n,
+			.dsack_n = ctx->dsack_n,
+			.reorder_n = ctx->reorder_n,
+			.segs_in = ctx->segs_in,
+			.segs_out = ctx->segs_out,
+			.data_segs_in = ctx->data_segs_in,
+			.data_segs_out = ctx->data_segs_out,
+			.rcv_rtt_us = ctx->rcv_rtt_us,
+			.rcv_want_bytes = ctx->rcv_want_bytes,
+			.rcv_space_bytes = ctx->drs_bytes,
+			.ce_bytes = ctx->ce_bytes,
+			.ece_bytes = ctx->ece_bytes,
+			.tx_bytes = ctx->tx_bytes,
+			.rx_bytes = ctx->rx_bytes,
+			.pacing_rate = ctx->pacing_rate,
+			.pacing_rate_max = ctx->pacing_rate_max,
+			.cc = tcp_cc_get(ctx->cc)->name,
+	};
+	info_queues(ctx, info);
+	info_times(ctx, (uint32_t)(now_us / 1000), info);
 }
 
 static const char *check_send(const struct tcp_stack *stack, const struct tcp_ctx *ctx)

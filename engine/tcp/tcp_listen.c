@@ -54,7 +54,8 @@ static void embryo_init(const struct tcp_env *e, struct tcp_ctx *ctx, const stru
 	ctx->user_timeout_ms = master->user_timeout_ms;
 	ctx->mss_user = master->mss_user;
 	ctx->cc_wanted = master->cc_wanted;
-	ctx->master_idx = master->idx;
+	ctx->notsent_lowat = master->notsent_lowat;
+	ctx->pacing_rate_max = master->pacing_rate_max;
 	tcp_conn_init(e, ctx, tuple);
 	/* No user yet who could say how much; bytes beyond what he gives will count as lost. */
 	space = tcp_up_rcv_space(e->core, ctx);

@@ -106,6 +106,7 @@ void tcp_loss_dsack(const struct tcp_env *e, struct tcp_ctx *ctx, const struct t
 		struct tcp_ack *a)
 {
 	TCP_COUNT(e, dsack_recv);
+	ctx->dsack_n++;
 	a->flags |= TCP_ACK_DSACK;
 	if (ctx->flags2 & TCP_CTX2_TLP && ctx->flags2 & TCP_CTX2_TLP_RTX &&
 			dup->hi == ctx->tlp_end_seq)

@@ -114,6 +114,8 @@ static enum tcp_verdict rx_fast(const struct tcp_env *e, struct tcp_ctx *ctx,
 		return TCP_RX_OK;
 	}
 	TCP_COUNT(e, hp_hits);
+	ctx->data_segs_in += seg->segs;
+	ctx->data_rx_ms = e->now_ms;
 	if (ETA_UNLIKELY(tcp_up_place(e->core, ctx, tcp_rcv_off(ctx, seg->seq), seg->data,
 					 seg->len) < seg->len)) {
 		/*

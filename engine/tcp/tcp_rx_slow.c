@@ -328,6 +328,10 @@ static enum tcp_verdict rx_synchronized(
 	}
 	ctx->rx_last_ms = e->now_ms;
 	ctx->segs_in += seg->segs;
+	if (seg->len) {
+		ctx->data_segs_in += seg->segs;
+		ctx->data_rx_ms = e->now_ms;
+	}
 	if (ctx->state == TCP_STATE_SYN_RECEIVED) {
 		if (!rx_ack_syn(e, ctx, seg, wnd))
 			return TCP_RX_OK;

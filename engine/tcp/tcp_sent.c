@@ -253,8 +253,10 @@ static void learn(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp
 		if (seq_le(end, ctx->recover))
 			a->flags |= TCP_ACK_ORIG;
 		/* It was passed by what was sent later (RFC 8985 6.2 step 3). */
-		if (seq_lt(end, a->prior_fack))
+		if (seq_lt(end, a->prior_fack)) {
 			ctx->flags2 |= TCP_CTX2_REORDERED;
+			ctx->reorder_n++;
+		}
 	}
 	if (seq_gt(end, ctx->rack_fack))
 		ctx->rack_fack = end;

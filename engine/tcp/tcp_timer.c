@@ -135,7 +135,7 @@ static uint32_t retries_of(const struct tcp_env *e, const struct tcp_ctx *ctx)
 	const struct tcp_conf *conf = &e->stack->conf;
 
 	if (ctx->state == TCP_STATE_SYN_SENT)
-		return conf->syn_retries;
+		return ctx->syn_retries;
 	if (ctx->state == TCP_STATE_SYN_RECEIVED)
 		return conf->synack_retries;
 	return ctx->flags & TCP_CTX_RD_CLOSED ? conf->orphan_retries : conf->data_retries;

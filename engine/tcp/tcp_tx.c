@@ -251,6 +251,7 @@ uint32_t tcp_tx_range(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t seq
 		segs = (len + seg.mss - 1) / seg.mss;
 	e->stack->stats.out_segs += segs;
 	ctx->segs_out += segs;
+	ctx->data_segs_out += len ? segs : 0;
 	if (is_retransmit) {
 		e->stack->stats.retrans_segs += segs;
 		ctx->retrans_n += segs;

@@ -65,6 +65,8 @@ static inline void write_to(
 	if (!may_write(ctx) || seq_lt(tail, ctx->snd_tail) ||
 			tail - ctx->snd_una > TCP_SND_BYTES_MAX + 1)
 		return;
+	if (ctx->snd_tail == ctx->snd_una)
+		ctx->busy_at_ms = e->now_ms;
 	ctx->snd_tail = tail;
 	ctx->flags = (ctx->flags & ~TCP_CTX_MORE) | more;
 	if (tcp_state_sends(ctx->state))
@@ -237,6 +239,7 @@ void tcp_param(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
 		if (!(ctx->flags & TCP_CTX_CORK)) {
 			ctx->snd_sml = ctx->snd_una;
 			ctx->flags &= ~TCP_CTX_MORE;
+			ctx->xmit_at_ms = 0; /* the cork's; what else it is for output arms again */
 		}
 		tcp_output(&e, ctx);
 	}

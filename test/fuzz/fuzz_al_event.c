@@ -377,7 +377,8 @@ static void engine_lies(struct fuzz_in *in, struct al_conn *c)
 
 	switch (what & 3) {
 	case 0:
-		at = c->dti_idx % DTIS * (uint32_t)sizeof(struct eta_dti_en) + fuzz_u8(in) % 48 * 4;
+		at = c->dti_idx % DTIS * (uint32_t)sizeof(struct eta_dti_en) +
+		     fuzz_u8(in) % (ETA_DTI_HALF_BYTES / 4) * 4;
 		__atomic_store_n((uint32_t *)(void *)(k.en + OFF_DTI + at), fuzz_u32(in),
 				__ATOMIC_RELAXED);
 		break;

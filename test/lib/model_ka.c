@@ -265,14 +265,12 @@ static void seg_build(struct model *m, uint8_t kind, bool is_first)
 	g->kind = kind;
 	g->dti_n = is_first ? m->conf.dtis_n : 0;
 	g->chunk_pages = is_al ? m->conf.snd_pages : m->conf.rcv_pages;
-	g->dti_off = lay(&at,
-			g->dti_n * (is_al ? sizeof(struct eta_dti_al) : sizeof(struct eta_dti_en)),
-			64);
+	g->dti_off = lay(&at, g->dti_n * (uint64_t)ETA_DTI_HALF_BYTES, 64);
 	if (is_first && is_al)
 		g->doorbell_off = lay(&at, m->conf.doorbell_n * 32ull, 64);
 	if (is_first && !is_al)
 		g->event_off = lay(&at, m->conf.event_n * 32ull, 64);
-	g->credit_off = lay(&at, 64, 64);
+	g->credit_off = lay(&at, sizeof(struct eta_doorbell_credit), 64);
 	g->meta_off = lay(&at, g->chunk_pages * sizeof(struct eta_chunk_meta), 64);
 	g->chunk_off = lay(&at, g->chunk_pages * (uint64_t)ETA_PAGE_BYTES, ETA_PAGE_BYTES);
 	seg_add(m, g, at);

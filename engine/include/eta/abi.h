@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 /* Raised by any change to a shared layout, message or protocol. Unequal major (high 16 bits): attach is refused. */
-#define ETA_ABI_VERSION 0x00010000u
+#define ETA_ABI_VERSION 0x00020000u
 #define ETA_ABI_MAJOR(v) ((uint32_t)(v) >> 16)
 
 #define ETA_CACHELINE 64

@@ -5,7 +5,7 @@
  *   AL segment [AL]: read-write in AL, read-only in etad          EN segment [EN]: read-write in etad, read-only in AL
  *   +-----------------------------------------------+            +-----------------------------------------------+
  *   | DTI records, AL half     eta_dti_al[dti_n]    |  <-- i --> | DTI records, EN half     eta_dti_en[dti_n]    |
- *   | doorbell rings           slots                |  credit -> | credits of doorbell rings                     |
+ *   | doorbell rings           slots                |  credit -> | credits of doorbell rings, answers to INFO    |
  *   | credits of event queues  (head, armed)        |  <- events | event queues             slots                |
  *   | send chunks + their eta_chunk_meta            |            | receive chunks + their eta_chunk_meta         |
  *   +-----------------------------------------------+            +-----------------------------------------------+
@@ -50,6 +50,8 @@
  * Operations other than counters keep their order only within one ring: SUBSCRIBE, UNSUBSCRIBE and ACCEPTED that name event queue q are rung
  * on doorbell ring q alone, and until the EN half shows the gen of an open, only the ring that opened the DTI rings it.
  * ETA_DB_WANT_WRITE is a level at receipt: room already there is answered at once.
+ * ETA_DB_INFO is answered in the record of the ring that it came by, after the doorbells before it: AL asks one question at a time on a ring,
+ * with a ticket that differs from the last, and waits for the ticket.
  *
  * EVENT (engine -> AL): {dti, gen, flags, counters, state}. Events of a DTI go to its subscribers (op SUBSCRIBE). If an event queue is
  * full the engine keeps the DTI on a private owed-list and sends its newest state when there is room: nothing is lost. An ACCEPT that names a
@@ -178,7 +180,7 @@ struct eta_dti_al {
 	uint32_t rcv_lock; /* as snd_lock */
 	uint32_t snd_urg;  /* stream offset after the urgent byte, valid with ETA_WANT_URG */
 	uint32_t param_seq; /* raised with each change of line 1; the engine answers in eta_dti_en.param_seen */
-	uint32_t pad1[2];
+	uint64_t cookie; /* of the application (native interface) or AL; the engine ignores it */
 
 	/* line 1: parameters; written before the doorbell that refers to them (CONNECT, CHILD, LISTEN by KA, PARAM) */
 	uint8_t raddr[16];        /* CONNECT: remote address; IPv4 as ::ffff:a.b.c.d */
@@ -191,16 +193,18 @@ struct eta_dti_al {
 	uint16_t keep_idle_s;     /* 0 = default */
 	uint16_t keep_intvl_s;    /* 0 = default */
 	uint8_t keep_probes;      /* 0 = default */
-	uint8_t cc;               /* congestion control, 0 = configured default */
-	uint8_t tos;              /* DSCP + ECN bits as IP_TOS / IPV6_TCLASS */
-	uint8_t ttl;              /* 0 = default */
-	uint16_t maxseg;          /* TCP_MAXSEG, 0 = from path */
-	uint16_t linger2_s;       /* FIN-WAIT-2 time, 0 = default */
-	uint32_t notsent_lowat;   /* 0 = none */
-	uint32_t pad2;
-	uint64_t cookie; /* of the application (native interface) or AL; the engine ignores it */
+	uint8_t cc;         /* congestion control: index in eta_core_page.cc_name, 0 = default */
+	uint8_t tos;        /* DSCP + ECN bits as IP_TOS / IPV6_TCLASS */
+	uint8_t ttl;        /* 0 = default */
+	uint16_t maxseg;    /* TCP_MAXSEG, 0 = from path */
+	uint16_t linger2_s; /* FIN-WAIT-2 time, 0 = default */
+	uint32_t notsent_lowat; /* TCP_NOTSENT_LOWAT, 0 = configured default */
+	uint32_t pace_64;       /* SO_MAX_PACING_RATE in units of 64 bytes/s, 0 = none */
+	uint32_t window_clamp;  /* TCP_WINDOW_CLAMP, bytes, 0 = none */
+	uint16_t fastopen_qlen; /* listener: embryos with data in their SYN, 0 = none */
+	uint8_t syn_retries;    /* TCP_SYNCNT, 0 = default */
+	uint8_t defer_accept_s; /* listener: keep an embryo until data comes, this long; 0 = off */
 };
-ETA_ASSERT_SIZE(struct eta_dti_al, 2 * ETA_CACHELINE);
 ETA_ASSERT_LINE(struct eta_dti_al, raddr, 1);
 
 #define ETA_WANT_SHUT_WR 0x1u
@@ -217,6 +221,10 @@ ETA_ASSERT_LINE(struct eta_dti_al, raddr, 1);
 #define ETA_OPT_LOCAL_BOUND \
 	0x0020u /* KA has authorised a local address and port for this DTI (ctl.h BIND) */
 #define ETA_OPT_LINGER0 0x0040u /* CLOSE means ABORT */
+#define ETA_OPT_DELACK 0x0080u  /* TCP_QUICKACK was set to 0: a dialogue, ACKs may wait for data */
+#define ETA_OPT_FASTOPEN \
+	0x0100u /* CONNECT: data may ride on the SYN if a cookie is known (RFC 7413) */
+#define ETA_OPT_FASTOPEN_NO_COOKIE 0x0200u /* ... or without; listener: takes it without */
 
 /* [EN] half */
 struct eta_dti_en {
@@ -240,41 +248,22 @@ struct eta_dti_en {
 	uint32_t ctx; /* the engine's own: where it finds the DTI's context again; means nothing to AL */
 	uint32_t pad0;
 
-	/* line 1: set at open; the measured values are refreshed with state changes and on PARAM doorbells */
+	/* line 1: set at open; mss is refreshed with state changes and on PARAM doorbells */
 	uint8_t laddr[16]; /* IPv4 as ::ffff:a.b.c.d */
 	uint8_t raddr[16];
 	uint16_t lport_be;
 	uint16_t rport_be;
-	uint16_t mss;
-	uint8_t tcp_state; /* RFC 9293 state as in TCP_INFO */
-	uint8_t pad1;
-	uint32_t srtt_us;
-	uint32_t rttvar_us;
-	uint32_t cwnd_bytes;
-	uint32_t retrans_n;
-	uint32_t snd_wnd_bytes;
-	uint32_t rcv_wnd_bytes;
-
-	/* line 2: as line 1 */
-	uint64_t tx_bytes;
-	uint64_t rx_bytes;
-	uint32_t ssthresh_bytes;
-	uint32_t rto_us;
-	uint32_t pmtu_bytes;
-	uint32_t unacked_bytes;
-	uint32_t retrans_bytes;
-	uint32_t lost_n;
-	uint32_t sacked_n;
-	uint32_t reorder_n;
-	uint8_t snd_wscale, rcv_wscale;
-	uint8_t opt_flags; /* TCPI_OPT_* of linux/tcp.h */
-	uint8_t ca_state;  /* TCP_CA_* */
-	uint32_t pad2[3];
+	uint16_t mss; /* payload of a full segment */
+	uint16_t pad1;
+	uint32_t pad2[6];
 };
-ETA_ASSERT_SIZE(struct eta_dti_en, 3 * ETA_CACHELINE);
 ETA_ASSERT_LINE(struct eta_dti_en, laddr, 1);
-ETA_ASSERT_LINE(struct eta_dti_en, tx_bytes, 2);
 ETA_ASSERT_OFFSET(struct eta_dti_en, gen, 16);
+
+/* Either half of a record: segments of both kinds are laid out alike. */
+#define ETA_DTI_HALF_BYTES (2u * ETA_CACHELINE)
+ETA_ASSERT_SIZE(struct eta_dti_al, ETA_DTI_HALF_BYTES);
+ETA_ASSERT_SIZE(struct eta_dti_en, ETA_DTI_HALF_BYTES);
 
 /* gen, state and status as the one word they share. */
 #define ETA_DTI_WORD(en) ((const uint32_t *)(const void *)&(en)->gen)
@@ -291,10 +280,11 @@ enum eta_doorbell_op {
 	ETA_DB_SHUT_WR, /* arg0 = offset of FIN (= snd_tail) */
 	ETA_DB_CLOSE,
 	ETA_DB_ABORT,
-	ETA_DB_PARAM,       /* re-read line 1 of the AL half; refresh line 1 of the EN half */
+	ETA_DB_PARAM,       /* re-read line 1 of the AL half; refresh mss of the EN half */
 	ETA_DB_SUBSCRIBE,   /* arg0 = event queue, arg1 = mask | ETA_SUB_EXCLUSIVE: add or change */
 	ETA_DB_UNSUBSCRIBE, /* arg0 = event queue */
 	ETA_DB_DETACH,      /* this session holds the DTI no longer (it is shared) */
+	ETA_DB_INFO, /* arg0 = ticket: what TCP knows of the DTI now, into the ring's eta_conn_info */
 	ETA_DB_TAKE, /* dti = master: bind up to arg0 waiting connections to my children; answered by ACCEPT events */
 	ETA_DB_OP_N
 };
@@ -328,14 +318,72 @@ struct eta_doorbell {
 ETA_ASSERT_SIZE(struct eta_doorbell, sizeof(struct eta_ring_slot));
 ETA_ASSERT_OFFSET(struct eta_doorbell, phase, 7);
 
-/* Credit line of a doorbell ring, in the EN segment. */
+/*
+ * What TCP knows of one connection, as asked for by ETA_DB_INFO. One record per doorbell ring: asking costs the asker, idle connections nothing.
+ * Segments count as Linux counts them (TCP_INFO); times are intervals until the answer.
+ */
+struct eta_conn_info {
+	/* [EN] line 0 */
+	uint32_t ticket; /* arg0 of the question answered; stored last, with release */
+	uint32_t dti;    /* and its dti and gen */
+	uint16_t gen;
+	uint8_t status;        /* enum eta_status: OK, or NOT_FOUND and nothing else is valid */
+	uint8_t tcp_state;     /* RFC 9293 state as in TCP_INFO */
+	uint8_t ca_state;      /* TCP_CA_* */
+	uint8_t retransmits_n; /* timeouts since the last progress */
+	uint8_t probes_n;
+	uint8_t backoff_n;
+	uint8_t opt; /* TCPI_OPT_* of linux/tcp.h */
+	uint8_t snd_wscale, rcv_wscale;
+	uint8_t cc;             /* index in eta_core_page.cc_name */
+	uint8_t is_app_limited; /* delivery_rate is the application's, not the network's */
+	uint8_t is_pingpong;    /* a dialogue: ACKs wait for data */
+	uint8_t fastopen_fail;  /* TFO_* of linux/tcp.h */
+	uint8_t pad0;
+	uint16_t snd_mss, rcv_mss, adv_mss;
+	uint16_t pmtu_bytes;
+	uint32_t rto_us, ato_us;
+	uint32_t srtt_us, rttvar_us, rtt_min_us;
+	uint32_t ts_val;          /* our timestamp clock now (RFC 7323 TSval) */
+	uint32_t rto_recovery_ms; /* time spent in recoveries by timeout */
+	uint32_t rehash_n;        /* changes of the IPv6 flow label after timeouts */
+	/* line 1 */
+	uint32_t unacked_segs, sacked_segs, lost_segs,
+			retrans_segs; /* retrans: sent again, not acknowledged yet */
+	uint32_t cwnd_segs, ssthresh_segs, reorder_segs;
+	uint32_t data_sent_ms, data_rcvd_ms, ack_rcvd_ms; /* ago */
+	uint32_t snd_wnd_bytes, rcv_wnd_bytes, rcv_ssthresh_bytes;
+	uint32_t notsent_bytes;
+	uint32_t rcv_rtt_us, rcv_space_bytes;
+	/* lines 2 and 3 */
+	uint64_t pacing_rate, pacing_rate_max; /* bytes/s, UINT64_MAX = none */
+	uint64_t delivery_rate;                /* bytes/s, 0 = not measured */
+	uint64_t bytes_acked, bytes_rcvd; /* as Linux: SYN and FIN count where it counts them */
+	uint64_t bytes_sent, bytes_retrans;
+	uint64_t busy_us, rwnd_limited_us, sndbuf_limited_us;
+	uint32_t segs_out, segs_in, data_segs_out, data_segs_in;
+	uint32_t retrans_n; /* segments sent again since open */
+	uint32_t delivered_segs, delivered_ce_segs;
+	uint32_t dsack_n, reorder_n, ooo_n;
+	uint32_t rcvd_ce_segs;
+	uint16_t rto_n, rto_recoveries_n;
+};
+ETA_ASSERT_SIZE(struct eta_conn_info, 4 * ETA_CACHELINE);
+ETA_ASSERT_LINE(struct eta_conn_info, unacked_segs, 1);
+ETA_ASSERT_LINE(struct eta_conn_info, pacing_rate, 2);
+
+/* What goes with a doorbell ring, in the EN segment. */
 struct eta_doorbell_credit {
+	/* line 0 */
 	uint32_t head;   /* as eta_ring_credit */
 	uint32_t nap;    /* how often polled has become 0 */
 	uint32_t polled; /* 0 = the engine no longer polls this idle ring: kick after a push */
 	uint32_t pad[13];
+	/* lines 1 to 4 */
+	struct eta_conn_info info;
 };
-ETA_ASSERT_SIZE(struct eta_doorbell_credit, sizeof(struct eta_ring_credit));
+ETA_ASSERT_SIZE(struct eta_doorbell_credit, 5 * ETA_CACHELINE);
+ETA_ASSERT_LINE(struct eta_doorbell_credit, info, 1);
 
 /* ---- events --------------------------------------------------------------------------------------------------------- */
 
@@ -358,6 +406,14 @@ ETA_ASSERT_OFFSET(struct eta_event, phase, 7);
 
 /* ---- what everybody may see ----------------------------------------------------------------------------------------- */
 
+/* Options that AL leaves to the kernel's own sockets where the engine does not know them. */
+#define ETA_FEATURE_DEFER_ACCEPT 0x1u
+#define ETA_FEATURE_FASTOPEN 0x2u /* both sides (RFC 7413) */
+#define ETA_FEATURE_PACING 0x4u   /* SO_MAX_PACING_RATE */
+
+#define ETA_CC_MAX 16u
+#define ETA_CC_NAME_BYTES 16u
+
 /* One per engine core, read-only in AL. */
 struct eta_core_page {
 	/* [EN] line 0 */
@@ -373,8 +429,16 @@ struct eta_core_page {
 	uint64_t tsc_hz;
 	uint32_t runnable; /* attached threads KA believes runnable on this machine; a hint for spinning */
 	uint32_t pad2[11];
+	/* [EN] line 3, at start */
+	uint32_t features;   /* ETA_FEATURE_*: what TCP of this etad does if asked */
+	uint32_t cc_default; /* index in cc_name */
+	uint32_t pad3[14];
+	/* [EN] lines 4 to 7, at start: congestion controls by index, NUL-terminated; empty = no such one */
+	char cc_name[ETA_CC_MAX][ETA_CC_NAME_BYTES];
 };
-ETA_ASSERT_SIZE(struct eta_core_page, 3 * ETA_CACHELINE);
+ETA_ASSERT_SIZE(struct eta_core_page, 8 * ETA_CACHELINE);
+ETA_ASSERT_LINE(struct eta_core_page, features, 3);
+ETA_ASSERT_LINE(struct eta_core_page, cc_name, 4);
 ETA_ASSERT_LINE(struct eta_core_page, heartbeat_tsc, 1);
 ETA_ASSERT_LINE(struct eta_core_page, abi, 2);
 

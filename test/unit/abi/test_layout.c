@@ -14,8 +14,8 @@
 
 START_TEST(layout__version)
 {
-	ck_assert_uint_eq(ETA_ABI_VERSION, 0x00010000u);
-	ck_assert_uint_eq(ETA_ABI_MAJOR(ETA_ABI_VERSION), 1);
+	ck_assert_uint_eq(ETA_ABI_VERSION, 0x00020000u);
+	ck_assert_uint_eq(ETA_ABI_MAJOR(ETA_ABI_VERSION), 2);
 }
 END_TEST
 
@@ -49,6 +49,20 @@ START_TEST(layout__record)
 	ck_assert_uint_eq(AT(eta_dti_en, status), 19);
 	ck_assert_uint_eq(AT(eta_dti_en, snd_limit), 24);
 	ck_assert_uint_eq(AT(eta_dti_en, accept_n), 44);
+	ck_assert_uint_eq(AT(eta_dti_al, param_seq), 52);
+	ck_assert_uint_eq(AT(eta_dti_al, cookie), 56);
+	ck_assert_uint_eq(AT(eta_dti_al, maxseg), 108);
+	ck_assert_uint_eq(AT(eta_dti_al, pace_64), 116);
+	ck_assert_uint_eq(AT(eta_dti_al, fastopen_qlen), 124);
+	ck_assert_uint_eq(AT(eta_dti_al, defer_accept_s), 127);
+	ck_assert_uint_eq(AT(eta_dti_en, mss), 100);
+	ck_assert_uint_eq(AT(eta_doorbell_credit, info), 64);
+	ck_assert_uint_eq(AT(eta_conn_info, ticket), 0);
+	ck_assert_uint_eq(AT(eta_conn_info, rto_us), 32);
+	ck_assert_uint_eq(AT(eta_conn_info, rcv_space_bytes), 124);
+	ck_assert_uint_eq(AT(eta_conn_info, rto_n), 252);
+	ck_assert_uint_eq(AT(eta_core_page, features), 192);
+	ck_assert_uint_eq(AT(eta_core_page, cc_name), 256);
 	ck_assert_uint_eq(ETA_DTI_WORD_MAKE(0xabcd, ETA_DTI_CLOSED, ETA_STATUS_RESET), 0x0205abcdu);
 }
 END_TEST
@@ -60,9 +74,10 @@ START_TEST(layout__one_writer_per_line)
 	ck_assert_uint_eq(sizeof(struct eta_dti_en) % ETA_CACHELINE, 0);
 	ck_assert_uint_eq(sizeof(struct eta_ring_credit) % ETA_CACHELINE, 0);
 	ck_assert_uint_eq(sizeof(struct eta_doorbell_credit) % ETA_CACHELINE, 0);
+	ck_assert_uint_eq(sizeof(struct eta_conn_info) % ETA_CACHELINE, 0);
 	ck_assert_uint_eq(sizeof(struct eta_core_page) % ETA_CACHELINE, 0);
 	/* An idle connection's share of the record. */
-	ck_assert_uint_le(sizeof(struct eta_dti_al) + sizeof(struct eta_dti_en), 320);
+	ck_assert_uint_le(sizeof(struct eta_dti_al) + sizeof(struct eta_dti_en), 256);
 }
 END_TEST
 

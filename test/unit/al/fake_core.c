@@ -373,6 +373,26 @@ const struct eta_dti_en *al_conn_record(struct al_conn *conn)
 	return &conn->en;
 }
 
+int al_conn_info(struct al_conn *conn, struct eta_conn_info *info)
+{
+	*info = (struct eta_conn_info){.tcp_state = conn->en.state == ETA_DTI_OPEN ? 1 : 7};
+	return 0;
+}
+
+const struct eta_core_page *al_page(void)
+{
+	static const struct eta_core_page page = {
+			.cc_default = 2, .cc_name = {[1] = "reno", [2] = "cubic"}};
+
+	return &page;
+}
+
+uint32_t al_conn_notsent_bytes(struct al_conn *conn)
+{
+	(void)conn;
+	return 0;
+}
+
 struct eta_dti_al *al_conn_param(struct al_conn *conn)
 {
 	return &conn->al;

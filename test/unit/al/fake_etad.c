@@ -61,7 +61,8 @@ static struct eta_ring_geom ring_geom(uint32_t r)
 			.seg_en = 1,
 			.doorbell_n = FAKE_RING_N,
 			.doorbell_off = OFF_RINGS + r * FAKE_RING_N * 32,
-			.doorbell_credit_off = OFF_CREDITS + r * 64,
+			.doorbell_credit_off = OFF_CREDITS +
+					       r * (uint32_t)sizeof(struct eta_doorbell_credit),
 			.event_n = FAKE_RING_N,
 			.event_off = OFF_RINGS + r * FAKE_RING_N * 32,
 			.event_credit_off = OFF_CREDITS + r * 64};
@@ -390,17 +391,37 @@ static void on_close(struct fake *f, uint32_t dti, bool abort)
 		c->snd_una = c->snd_tail; /* nothing more to deliver */
 }
 
+/* What the fake knows of a connection is little; that it answers the question that was asked is the point. */
+static void on_info(struct fake *f, int ring, const struct eta_doorbell *db)
+{
+	struct eta_doorbell_credit *credit =
+			(struct eta_doorbell_credit *)(void *)f->db[ring].credit;
+	const struct fake_ctx *c = &f->ctx[ETA_DTI_INDEX(db->dti)];
+	struct eta_conn_info info = {.ticket = credit->info.ticket,
+			.dti = db->dti,
+			.gen = db->gen,
+			.status = c->gen == db->gen ? ETA_STATUS_OK : ETA_STATUS_NOT_FOUND,
+			.notsent_bytes = c->snd_tail - c->snd_una};
+
+	f->infos++;
+	credit->info = info;
+	eta_store_release_u32(&credit->info.ticket, db->arg0);
+}
+
 static void take(struct fake *f, int ring, const struct eta_doorbell *db)
 {
 	uint32_t dti = ETA_DTI_INDEX(db->dti), op = db->op & ETA_DB_OP_MASK;
 	struct fake_ctx *c;
 
-	(void)ring;
 	if (dti >= FAKE_DTIS) {
 		f->db_bad++;
 		return;
 	}
 	c = &f->ctx[dti];
+	if (op == ETA_DB_INFO) {
+		on_info(f, ring, db);
+		return;
+	}
 	if (op == ETA_DB_CONNECT) {
 		on_connect(f, dti, db);
 		return;

@@ -57,6 +57,7 @@ struct fake {
 	int master, child_next, child_end, children[FAKE_DTIS], children_n;
 	uint32_t free_pages[1024], free_n;
 	uint32_t credit_hold; /* doorbells are left in the rings */
+	uint32_t infos;       /* questions answered */
 	uint32_t db_bad, events_n, wakes_n, share_n, ping_n;
 	uint32_t dead_lock_id; /* PING of this one: NOT_FOUND */
 	uint32_t session_next;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "test/lib/model_int.h"
 #include "test/unit/dti/dti_test.h"
 
 static struct two t;
@@ -55,6 +56,38 @@ START_TEST(doorbell_counters__stale_tail_reads_the_record)
 	ck_assert_uint_eq(pair_stat(t.pair, 0, "db_stale"), 1);
 	ck_assert_uint_eq(pair_stat(t.pair, 0, "dti_killed"), 0);
 	check_delivers(&t, "again");
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(info_answer__by_ticket_into_the_ring_that_asked)
+{
+	const struct eta_conn_info *info;
+	struct eta_doorbell db;
+
+	two_open(&t);
+	info = &t.client->db_credit->info;
+	check_delivers(&t, "hello");
+	db = db_of(t.a, ETA_DB_INFO);
+	db.arg0 = 77;
+	ck_assert(model_ring(t.client, &db));
+	turn(&t);
+	ck_assert_uint_eq(info->ticket, 77);
+	ck_assert_uint_eq(info->status, ETA_STATUS_OK);
+	ck_assert_uint_eq(info->gen, db.gen);
+	ck_assert_uint_eq(info->tcp_state, 1);
+	ck_assert_uint_eq(info->bytes_sent, 5);
+	ck_assert_uint_eq(info->cwnd_segs, 10);
+	ck_assert_uint_eq(info->ssthresh_segs, 0x7fffffff);
+	db.gen++; /* who asks about what is not there gets an answer, too */
+	db.arg0 = 78;
+	ck_assert(model_ring(t.client, &db));
+	turn(&t);
+	ck_assert_uint_eq(info->ticket, 78);
+	ck_assert_uint_eq(info->status, ETA_STATUS_NOT_FOUND);
+	ck_assert_uint_eq(info->bytes_sent, 0);
+	ck_assert_uint_eq(pair_stat(t.pair, 0, "info_answers"), 2);
+	ck_assert_uint_eq(pair_stat(t.pair, 0, "dti_killed"), 0);
 	two_end(&t);
 }
 END_TEST
@@ -341,6 +374,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, doorbell_drain__unknown_dti_is_counted_and_ignored);
 	tcase_add_test(tc, doorbell_drain__undefined_op_kills_its_dti_alone);
+	tcase_add_test(tc, info_answer__by_ticket_into_the_ring_that_asked);
 	tcase_add_test(tc, doorbell_counters__stale_tail_reads_the_record);
 	tcase_add_test(tc, doorbell_drain__more_holds_the_bytes_back);
 	tcase_add_test(tc, doorbell_drain__urgent_is_told_to_the_peer);

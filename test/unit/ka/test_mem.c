@@ -41,9 +41,12 @@ static void check_geom(const struct mem_plan *plan)
 {
 	struct eta_seg_geom g;
 	uint32_t ring_off;
-	uint64_t dti = plan->kind == ETA_SEG_AL ? sizeof(struct eta_dti_al)
-						: sizeof(struct eta_dti_en);
-	uint64_t rings = (uint64_t)plan->rings_max * (MEM_RING_ENTRIES * 32 + 64);
+	const uint64_t dti = ETA_DTI_HALF_BYTES;
+	uint64_t rings =
+			(uint64_t)plan->rings_max *
+			(MEM_RING_ENTRIES * 32 +
+					(plan->kind == ETA_SEG_AL ? sizeof(struct eta_ring_credit)
+								  : sizeof(struct eta_doorbell_credit)));
 
 	ck_assert_int_eq(mem_layout(plan, &g, &ring_off), 0);
 	ck_assert_uint_ge(ring_off, g.dti_off + plan->dti_n * dti);
@@ -178,7 +181,8 @@ START_TEST(mem_ring_place__rings_do_not_overlap_and_end)
 		ck_assert_uint_ge(g[i].event_credit_off,
 				g[0].doorbell_off + MEM_RINGS_FIRST * MEM_RING_ENTRIES * 32);
 		ck_assert_uint_le(g[i].event_credit_off + 64, al->geom.meta_off);
-		ck_assert_uint_le(g[i].doorbell_credit_off + 64, en->geom.meta_off);
+		ck_assert_uint_le(g[i].doorbell_credit_off + sizeof(struct eta_doorbell_credit),
+				en->geom.meta_off);
 	}
 	ck_assert_int_eq(mem_ring_place(al, en, 9, &g[MEM_RINGS_FIRST]), -ENOSPC);
 	mem_seg_destroy(&mem, al);

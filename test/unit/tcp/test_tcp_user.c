@@ -297,13 +297,74 @@ START_TEST(tcp_ctx_info__counts_queues)
 	open_new();
 	fake_rx(core, ctx, TCP_ACK, 1, 1, 100);
 	fake_write(core, ctx, 20000);
-	tcp_ctx_info(&core->stack, ctx, &info);
+	tcp_ctx_info(&core->stack, ctx, core->now_us, &info);
 	ck_assert_uint_eq(info.rcv_queue_bytes, 100);
 	ck_assert_uint_eq(info.snd_queue_bytes, 20000);
 	ck_assert_uint_eq(info.unacked_bytes, 14600);
 	ck_assert_uint_eq(info.notsent_bytes, 5400);
 	ck_assert_uint_eq(info.state, TCP_STATE_ESTABLISHED);
 	ck_assert_str_eq(info.cc, "cubic");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(tcp_ctx_info__counts_what_linux_counts)
+{
+	struct tcp_ctx_info info;
+
+	open_new();
+	fake_rx(core, ctx, TCP_ACK, 1, 1, 100);
+	fake_rx(core, ctx, TCP_ACK, 101, 1, 0);
+	fake_write(core, ctx, 20000);
+	core->now_us += 7000;
+	tcp_ctx_info(&core->stack, ctx, core->now_us, &info);
+	ck_assert_uint_eq(info.data_segs_in, 1);
+	ck_assert_uint_eq(info.data_segs_out, 10);
+	ck_assert_uint_eq(info.sent_bytes, 14600);
+	ck_assert_uint_eq(info.busy_ms, 7);
+	ck_assert_uint_eq(info.data_sent_ms, 7);
+	ck_assert_uint_eq(info.data_rcvd_ms, 7);
+	ck_assert_uint_eq(info.rcvd_seqs, 100);
+	fake_rx(core, ctx, TCP_ACK, 101, 14601, 0);
+	fake_flush(core);
+	fake_rx(core, ctx, TCP_ACK, 101, 20001, 0);
+	core->now_us += 5000;
+	tcp_ctx_info(&core->stack, ctx, core->now_us, &info);
+	ck_assert_uint_eq(info.acked_seqs, 20001); /* our SYN */
+	ck_assert_uint_eq(info.busy_ms, 7);        /* idle since */
+	ck_assert_uint_eq(info.data_sent_ms, 5);
+	ck_assert_uint_eq(info.ack_rcvd_ms, 5);
+	fake_rx(core, ctx, TCP_ACK | TCP_FIN, 101, 20001, 0);
+	tcp_ctx_info(&core->stack, ctx, core->now_us, &info);
+	ck_assert_uint_eq(info.rcvd_seqs, 101);
+	fake_free(core);
+}
+END_TEST
+
+/* TCP_SYNCNT, TCP_MAXSEG, TCP_NOTSENT_LOWAT */
+START_TEST(tcp_param__maxseg_is_for_connections_to_come)
+{
+	uint16_t mss;
+
+	open_new();
+	mss = ctx->mss;
+	tcp_param(&core->stack, core, ctx, &(struct tcp_param){.maxseg = 500}, core->now_us);
+	ck_assert_uint_eq(ctx->mss, mss);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(tcp_notsent_is_low__half_of_the_mark)
+{
+	open_new();
+	ck_assert(tcp_notsent_is_low(ctx));
+	tcp_param(&core->stack, core, ctx, &(struct tcp_param){.notsent_lowat = 10800},
+			core->now_us);
+	fake_write(core, ctx, 14600 + 5400); /* ten segments leave */
+	ck_assert(!tcp_notsent_is_low(ctx));
+	tcp_param(&core->stack, core, ctx, &(struct tcp_param){.notsent_lowat = 10802},
+			core->now_us);
+	ck_assert(tcp_notsent_is_low(ctx));
 	fake_free(core);
 }
 END_TEST
@@ -431,8 +492,9 @@ FACTS("tcp user", tcp_connect__iss_depends_on_tuple_and_time, tcp_connect__offer
 		fin_wait_2__half_closed_waits_for_ever, keepalive__probes_an_idle_connection,
 		keepalive__silence_resets, keepalive__an_answer_starts_again,
 		keepalive__off_by_default, tcp_next_deadline_us__is_the_delayed_ack,
-		tcp_ctx_info__counts_queues, tcp_ctx_check__sees_a_broken_context,
-		tcp_stats__names_as_linux, cc__slow_start_doubles,
-		cc__no_growth_when_the_user_is_the_limit, cc_newreno__one_segment_per_window,
-		cc_cubic__returns_to_w_max_at_k, cc_cubic__fast_convergence,
-		cc_cubic__is_friendly_to_reno_at_small_rtt)
+		tcp_ctx_info__counts_queues, tcp_ctx_info__counts_what_linux_counts,
+		tcp_param__maxseg_is_for_connections_to_come, tcp_notsent_is_low__half_of_the_mark,
+		tcp_ctx_check__sees_a_broken_context, tcp_stats__names_as_linux,
+		cc__slow_start_doubles, cc__no_growth_when_the_user_is_the_limit,
+		cc_newreno__one_segment_per_window, cc_cubic__returns_to_w_max_at_k,
+		cc_cubic__fast_convergence, cc_cubic__is_friendly_to_reno_at_small_rtt)

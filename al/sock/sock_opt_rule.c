@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What ETA does about each socket option, as one table.
+ *
+ * The table says what happens beside the kernel's judgement on the shadow (see sock_opt.c). An option that nobody has thought about is not
+ * in it: it is the kernel's alone. Values in `harmless` change nothing that the engine does otherwise.
+ */
+#include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "al/core/core.h"
+#include "al/sock/sock.h"
+#include "al/sock/sock_opt.h"
+
+/* Newer than the headers we may be built with. */
+enum {
+	TCP_OPT_RTO_MAX_MS = 44,
+	TCP_OPT_RTO_MIN_US = 45,
+	TCP_OPT_DELACK_MAX_US = 46,
+	TCP_OPT_AO_ADD_KEY = 38,
+	TCP_OPT_AO_DEL_KEY = 39,
+	TCP_OPT_AO_INFO = 40,
+	TCP_OPT_AO_REPAIR = 42,
+	SO_OPT_PASSPIDFD = 76,
+	SO_OPT_DEVMEM_DONTNEED = 80,
+	SO_OPT_RCVPRIORITY = 82,
+	SO_OPT_PASSRIGHTS = 83,
+};
+
+#define BIT(value) (1u << (value))
+#define KERNEL(level, name, error)                         \
+	{                                                  \
+		(level), (name), OPT_KERNEL, (error), 0, 0 \
+	}
+
+/* First those that an accepted socket takes from its listener: one bit each in al_sock.inherit. */
+static const struct opt_rule opt_rule[] = {
+		{SOL_SOCKET, SO_REUSEADDR, OPT_OWN, 0, 0, 0},
+		{SOL_SOCKET, SO_REUSEPORT, OPT_OWN, 0, 0, 0},
+		{SOL_SOCKET, SO_KEEPALIVE, OPT_PARAM, 0, 0, 0},
+		{SOL_SOCKET, SO_OOBINLINE, OPT_PARAM, 0, 0, 0},
+		{SOL_SOCKET, SO_SNDBUF, OPT_PARAM, 0, 0, 0},
+		{SOL_SOCKET, SO_RCVBUF, OPT_PARAM, 0, 0, 0},
+		{SOL_SOCKET, SO_SNDBUFFORCE, OPT_PARAM, 0, 0, 0},
+		{SOL_SOCKET, SO_RCVBUFFORCE, OPT_PARAM, 0, 0, 0},
+		{SOL_SOCKET, SO_BUF_LOCK, OPT_PARAM, 0, 0, 0},
+		{SOL_SOCKET, SO_LINGER, OPT_PARAM, 0, 0, 0},
+		{SOL_SOCKET, SO_RCVTIMEO, OPT_OWN, 0, 0, 0},
+		{SOL_SOCKET, SO_SNDTIMEO, OPT_OWN, 0, 0, 0},
+		{SOL_SOCKET, SO_RCVLOWAT, OPT_OWN, 0, 0, 0},
+		{SOL_SOCKET, SO_BROADCAST, OPT_SHADOW, 0, 0, 0},
+		{SOL_SOCKET, SO_SELECT_ERR_QUEUE, OPT_SHADOW, 0, 0,
+				0}, /* the error queue stays empty */
+		/* Queues and CPUs of the kernel's that ETA's frames and wake-ups do not meet: hints. */
+		{SOL_SOCKET, SO_INCOMING_CPU, OPT_SHADOW, 0, 0, 0},
+		{SOL_SOCKET, SO_BUSY_POLL, OPT_SHADOW, 0, 0, 0},
+		{SOL_SOCKET, SO_PREFER_BUSY_POLL, OPT_SHADOW, 0, 0, 0},
+		{SOL_SOCKET, SO_MAX_PACING_RATE, OPT_PARAM, EOPNOTSUPP, ETA_FEATURE_PACING, 0},
+		{IPPROTO_TCP, TCP_NODELAY, OPT_PARAM, 0, 0, 0},
+		{IPPROTO_TCP, TCP_CORK, OPT_PARAM, 0, 0, 0},
+		{IPPROTO_TCP, TCP_QUICKACK, OPT_PARAM, 0, 0, 0},
+		{IPPROTO_TCP, TCP_KEEPIDLE, OPT_PARAM, 0, 0, 0},
+		{IPPROTO_TCP, TCP_KEEPINTVL, OPT_PARAM, 0, 0, 0},
+		{IPPROTO_TCP, TCP_KEEPCNT, OPT_PARAM, 0, 0, 0},
+		{IPPROTO_TCP, TCP_USER_TIMEOUT, OPT_PARAM, 0, 0, 0},
+		{IPPROTO_TCP, TCP_LINGER2, OPT_PARAM, 0, 0, 0},
+		{IPPROTO_TCP, TCP_MAXSEG, OPT_PARAM, 0, 0, 0},
+		{IPPROTO_TCP, TCP_NOTSENT_LOWAT, OPT_PARAM, 0, 0, 0},
+		{IPPROTO_TCP, TCP_WINDOW_CLAMP, OPT_PARAM, 0, 0, 0},
+		{IPPROTO_TCP, TCP_SYNCNT, OPT_PARAM, 0, 0, 0},
+		{IPPROTO_TCP, TCP_DEFER_ACCEPT, OPT_PARAM, EOPNOTSUPP, ETA_FEATURE_DEFER_ACCEPT, 0},
+		{IPPROTO_TCP, TCP_FASTOPEN, OPT_PARAM, 0, 0, 0},
+		{IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, OPT_PARAM, 0, 0, 0},
+		{IPPROTO_TCP, TCP_INQ, OPT_OWN, 0, 0, 0},
+		{IPPROTO_TCP, TCP_THIN_DUPACK, OPT_SHADOW, 0, 0, 0}, /* Linux ignores it, too */
+		{IPPROTO_IP, IP_TOS, OPT_PARAM, 0, 0, 0},
+		{IPPROTO_IP, IP_TTL, OPT_PARAM, 0, 0, 0},
+		{IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, OPT_OWN, 0, 0, 0},
+		{IPPROTO_IP, IP_RECVTOS, OPT_SHADOW, 0, 0,
+				0}, /* of datagrams: TCP delivers none of these */
+		{IPPROTO_IP, IP_RECVTTL, OPT_SHADOW, 0, 0, 0},
+		{IPPROTO_IP, IP_PKTINFO, OPT_SHADOW, 0, 0, 0},
+		{IPPROTO_IPV6, IPV6_V6ONLY, OPT_OWN, 0, 0, 0},
+		{IPPROTO_IPV6, IPV6_TCLASS, OPT_PARAM, 0, 0, 0},
+		{IPPROTO_IPV6, IPV6_UNICAST_HOPS, OPT_PARAM, 0, 0, 0},
+		{IPPROTO_IPV6, IPV6_RECVTCLASS, OPT_SHADOW, 0, 0, 0},
+		{IPPROTO_IPV6, IPV6_RECVHOPLIMIT, OPT_SHADOW, 0, 0, 0},
+		{IPPROTO_IPV6, IPV6_RECVPKTINFO, OPT_SHADOW, 0, 0, 0},
+		{IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, OPT_SHADOW, 0, 0, 0},
+
+		/* From here on: not inherited. */
+		{SOL_SOCKET, SO_DEBUG, OPT_SHADOW, 0, 0, 0},
+		{SOL_SOCKET, SO_PRIORITY, OPT_SHADOW, 0, 0, 0}, /* a queue of the kernel's, too */
+		{SOL_SOCKET, SO_NO_CHECK, OPT_SHADOW, 0, 0, 0},
+		{SOL_SOCKET, SO_PASSCRED, OPT_SHADOW, 0, 0, 0}, /* of AF_UNIX */
+		{SOL_SOCKET, SO_PASSSEC, OPT_SHADOW, 0, 0, 0},
+		{SOL_SOCKET, SO_OPT_PASSPIDFD, OPT_SHADOW, 0, 0, 0},
+		{SOL_SOCKET, SO_OPT_PASSRIGHTS, OPT_SHADOW, 0, 0, 0},
+		{SOL_SOCKET, SO_RXQ_OVFL, OPT_SHADOW, 0, 0, 0}, /* of datagrams */
+		{SOL_SOCKET, SO_WIFI_STATUS, OPT_SHADOW, 0, 0, 0},
+		{SOL_SOCKET, SO_NOFCS, OPT_SHADOW, 0, 0, 0},
+		{SOL_SOCKET, SO_BUSY_POLL_BUDGET, OPT_SHADOW, 0, 0, 0},
+		{SOL_SOCKET, SO_CNX_ADVICE, OPT_SHADOW, 0, 0, 0},
+		{SOL_SOCKET, SO_RESERVE_MEM, OPT_SHADOW, 0, 0, 0},
+		{SOL_SOCKET, SO_TXREHASH, OPT_SHADOW, 0, 0, 0},
+		{SOL_SOCKET, SO_LOCK_FILTER, OPT_SHADOW, 0, 0, 0},
+		{SOL_SOCKET, SO_RCVMARK, OPT_SHADOW, 0, 0, 0},
+		{SOL_SOCKET, SO_OPT_RCVPRIORITY, OPT_SHADOW, 0, 0, 0},
+		/* Routing and policy by mark, device, table: decided in the kernel, which has to carry it. */
+		KERNEL(SOL_SOCKET, SO_MARK, EPERM),
+		KERNEL(SOL_SOCKET, SO_BINDTODEVICE, EPERM),
+		KERNEL(SOL_SOCKET, SO_BINDTOIFINDEX, EPERM),
+		KERNEL(SOL_SOCKET, SO_DONTROUTE, EOPNOTSUPP),
+		KERNEL(SOL_SOCKET, SO_ATTACH_FILTER, EPERM),
+		KERNEL(SOL_SOCKET, SO_ATTACH_BPF, EPERM),
+		KERNEL(SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, EOPNOTSUPP),
+		KERNEL(SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, EOPNOTSUPP),
+		/* Answers come by the error queue, or with the bytes. */
+		KERNEL(SOL_SOCKET, SO_ZEROCOPY, EOPNOTSUPP),
+		KERNEL(SOL_SOCKET, SO_TXTIME, EOPNOTSUPP),
+		KERNEL(SOL_SOCKET, SO_TIMESTAMP_OLD, EOPNOTSUPP),
+		KERNEL(SOL_SOCKET, SO_TIMESTAMPNS_OLD, EOPNOTSUPP),
+		KERNEL(SOL_SOCKET, SO_TIMESTAMPING_OLD, EOPNOTSUPP),
+		KERNEL(SOL_SOCKET, SO_TIMESTAMP_NEW, EOPNOTSUPP),
+		KERNEL(SOL_SOCKET, SO_TIMESTAMPNS_NEW, EOPNOTSUPP),
+		KERNEL(SOL_SOCKET, SO_TIMESTAMPING_NEW, EOPNOTSUPP),
+		KERNEL(SOL_SOCKET, SO_PEEK_OFF, EOPNOTSUPP),
+		KERNEL(SOL_SOCKET, SO_OPT_DEVMEM_DONTNEED, EOPNOTSUPP),
+		KERNEL(IPPROTO_TCP, TCP_FASTOPEN_CONNECT, EINVAL),
+		KERNEL(IPPROTO_TCP, TCP_FASTOPEN_KEY, EOPNOTSUPP),
+		KERNEL(IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, EOPNOTSUPP),
+		KERNEL(IPPROTO_TCP, TCP_SAVE_SYN, EOPNOTSUPP),
+		KERNEL(IPPROTO_TCP, TCP_TX_DELAY, EOPNOTSUPP),
+		KERNEL(IPPROTO_TCP, TCP_ULP, ENOENT),
+		KERNEL(IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, EOPNOTSUPP),
+		KERNEL(IPPROTO_TCP, TCP_MD5SIG, EOPNOTSUPP),
+		KERNEL(IPPROTO_TCP, TCP_MD5SIG_EXT, EOPNOTSUPP),
+		KERNEL(IPPROTO_TCP, TCP_OPT_AO_ADD_KEY, EOPNOTSUPP),
+		KERNEL(IPPROTO_TCP, TCP_OPT_AO_DEL_KEY, EOPNOTSUPP),
+		KERNEL(IPPROTO_TCP, TCP_OPT_AO_INFO, EOPNOTSUPP),
+		KERNEL(IPPROTO_TCP, TCP_OPT_AO_REPAIR, EPERM),
+		KERNEL(IPPROTO_TCP, TCP_REPAIR, EPERM),
+		KERNEL(IPPROTO_TCP, TCP_REPAIR_QUEUE, EPERM),
+		KERNEL(IPPROTO_TCP, TCP_REPAIR_OPTIONS, EPERM),
+		KERNEL(IPPROTO_TCP, TCP_REPAIR_WINDOW, EPERM),
+		KERNEL(IPPROTO_TCP, TCP_QUEUE_SEQ, EPERM),
+		KERNEL(IPPROTO_TCP, TCP_TIMESTAMP, EPERM),
+		KERNEL(IPPROTO_TCP, TCP_OPT_RTO_MAX_MS, EOPNOTSUPP),
+		KERNEL(IPPROTO_TCP, TCP_OPT_RTO_MIN_US, EOPNOTSUPP),
+		KERNEL(IPPROTO_TCP, TCP_OPT_DELACK_MAX_US, EOPNOTSUPP),
+		/* The engine always discovers the path MTU: DF is set. */
+		{IPPROTO_IP, IP_MTU_DISCOVER, OPT_KERNEL, EOPNOTSUPP, 0,
+				BIT(IP_PMTUDISC_WANT) | BIT(IP_PMTUDISC_DO)},
+		{IPPROTO_IPV6, IPV6_MTU_DISCOVER, OPT_KERNEL, EOPNOTSUPP, 0,
+				BIT(IP_PMTUDISC_WANT) | BIT(IP_PMTUDISC_DO)},
+};
+
+#define OPT_RULES (sizeof(opt_rule) / sizeof(*opt_rule))
+
+const struct opt_rule *opt_rule_find(int level, int name)
+{
+	for (size_t i = 0; i < OPT_RULES; i++)
+		if (opt_rule[i].level == level && opt_rule[i].name == name)
+			return &opt_rule[i];
+	return NULL;
+}
+
+const struct opt_rule *opt_rule_at(uint32_t bit)
+{
+	return &opt_rule[bit];
+}
+
+uint32_t opt_rule_bit(const struct opt_rule *rule)
+{
+	return (uint32_t)(rule - opt_rule);
+}
+
+uint8_t opt_rule_of_bind(int level, int name)
+{
+	if (level == SOL_SOCKET && name == SO_REUSEADDR)
+		return AL_SOCK_REUSEADDR;
+	if (level == SOL_SOCKET && name == SO_REUSEPORT)
+		return AL_SOCK_REUSEPORT;
+	return level == IPPROTO_IP && name == IP_BIND_ADDRESS_NO_PORT ? AL_SOCK_BIND_NO_PORT : 0;
+}
+
+enum opt_act opt_rule_act(const struct opt_rule *rule)
+{
+	const struct eta_core_page *page = al_page();
+
+	if (rule->feature && (!page || !(page->features & rule->feature)))
+		return OPT_KERNEL;
+	return rule->act;
+}
