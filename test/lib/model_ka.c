@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <rte_mbuf.h>
@@ -237,13 +238,23 @@ static uint32_t lay(uint64_t *at, uint64_t bytes, uint64_t align)
 	return (uint32_t)off;
 }
 
+/* Zeroed, and paid for only where it is touched; behind it lies a page that nobody may touch. */
+static uint8_t *seg_map(uint64_t bytes)
+{
+	uint8_t *p = mmap(NULL, bytes + ETA_PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			0);
+
+	if (p == MAP_FAILED || mprotect(p, bytes, PROT_READ | PROT_WRITE) != 0)
+		p = NULL;
+	return model_must(p);
+}
+
 static void seg_add(struct model *m, struct model_seg *g, uint64_t bytes)
 {
 	struct eta_admin_msg msg = {.op = ETA_ADMIN_SEG_ADD, .session = m->number};
 
 	g->bytes = (bytes + ETA_PAGE_BYTES - 1) / ETA_PAGE_BYTES * ETA_PAGE_BYTES;
-	g->base = model_must(aligned_alloc(ETA_PAGE_BYTES, g->bytes));
-	memset(g->base, 0, g->bytes);
+	g->base = seg_map(g->bytes);
 	msg.seg.seg = (uint8_t)(g - m->seg);
 	msg.seg.kind = g->kind;
 	msg.seg.dti_off = g->dti_off;
@@ -419,7 +430,7 @@ static void model_free(struct model *m)
 		c = next;
 	}
 	for (uint32_t i = 0; i < m->seg_n; i++)
-		free(m->seg[i].base);
+		munmap(m->seg[i].base, m->seg[i].bytes + ETA_PAGE_BYTES);
 	(void)close(m->wake[0]);
 	(void)close(m->wake[1]);
 	if (m->kick_fd >= 0)
