@@ -15,11 +15,15 @@
  */
 #include "engine/tcp/tcp_int.h"
 
-/* The window of an ACK that is not old. */
+/*
+ * The window of an ACK that is not old (RFC 9293 3.10.7.4, fifth step). One that acknowledges anew
+ * is as new as can be, even if a segment sent after it has overtaken it: its window belongs to its
+ * number, and added to the old window it would promise too much (as Linux).
+ */
 static void rx_window(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg)
 {
 	uint32_t wnd = (uint32_t)seg->wnd << ctx->snd_wscale;
-	bool is_newer = seq_lt(ctx->snd_wl1, seg->seq) ||
+	bool is_newer = seq_gt(seg->ack, ctx->snd_una) || seq_lt(ctx->snd_wl1, seg->seq) ||
 			(ctx->snd_wl1 == seg->seq && seq_le(ctx->snd_wl2, seg->ack));
 
 	if (!is_newer)

@@ -124,6 +124,20 @@ START_TEST(tcp_rx__pure_window_update_lets_bytes_go)
 }
 END_TEST
 
+START_TEST(tcp_rx__window_of_an_overtaken_ack_is_taken_with_its_number)
+{
+	peer_established(&p, PEER_TS_NONE, true, 2000);
+	peer_write(&p, 1000);
+	ck_assert_uint_eq(p.out.bytes, 1000);
+	/* Sent behind 100 bytes that are on their way. */
+	peer_give(&p, TCP_ACK, 100, 0, 2000, 10, PEER_TS_NONE);
+	peer_give(&p, TCP_ACK, 0, 1000, 1000, 0, PEER_TS_NONE);
+	peer_write(&p, 3000);
+	ck_assert_uint_eq(p.out.bytes, 1000);
+	peer_done(&p);
+}
+END_TEST
+
 START_TEST(tcp_rx__ack_older_than_any_window_is_challenged)
 {
 	uint32_t i;
@@ -184,6 +198,7 @@ int main(void)
 	tcase_add_test(tc, tcp_rx__rst_inside_window_but_not_next_is_challenged);
 	tcase_add_test(tc, tcp_rx__refused_window_probe_goes_again_with_the_rest);
 	tcase_add_test(tc, tcp_rx__pure_window_update_lets_bytes_go);
+	tcase_add_test(tc, tcp_rx__window_of_an_overtaken_ack_is_taken_with_its_number);
 	tcase_add_test(tc, tcp_rx__ack_older_than_any_window_is_challenged);
 	tcase_add_test(tc, tcp_rx__text_for_a_closed_reader_is_reset);
 	tcase_add_test(tc, tcp_rx__new_life_begins_beyond_the_old_window);
