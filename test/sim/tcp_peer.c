@@ -128,7 +128,7 @@ static void look(struct peer *p)
 			memcpy(&o->tsecr, f.opt + 8, 4);
 			o->tsecr = ntohl(o->tsecr);
 		}
-		free(data);
+		wire_free(data);
 	}
 }
 

@@ -15,6 +15,7 @@
 
 static int host_init(struct world *w, int side);
 static void segment_rx(struct core *host, const uint8_t *data, uint32_t len);
+static void icmp_rx(struct core *host, const struct ip_tuple *tuple, const struct world_frame *f);
 
 int world_init(struct world *w, const struct world_conf *conf, uint64_t seed, bool verbose)
 {
@@ -155,7 +156,7 @@ uint32_t world_rx(struct world *w, int side, uint32_t budget)
 		if (data == NULL)
 			break;
 		segment_rx(host, data, len);
-		free(data);
+		wire_free(data);
 	}
 	return n;
 }
@@ -171,6 +172,14 @@ static void segment_rx(struct core *host, const uint8_t *data, uint32_t len)
 	int tries;
 
 	memcpy(&f, data, sizeof(f));
+	tuple.laddr = f.tuple.raddr;
+	tuple.raddr = f.tuple.laddr;
+	tuple.lport_be = f.tuple.rport_be;
+	tuple.rport_be = f.tuple.lport_be;
+	if (f.icmp_mss != 0) {
+		icmp_rx(host, &tuple, &f);
+		return;
+	}
 	seg = (struct tcp_seg){.seq = f.seq,
 			.ack = f.ack,
 			.wnd = f.wnd,
@@ -180,12 +189,14 @@ static void segment_rx(struct core *host, const uint8_t *data, uint32_t len)
 			.opt = data + offsetof(struct world_frame, opt),
 			.data = data + sizeof(f),
 			.len = len - (uint32_t)sizeof(f),
+			.ecn = f.ecn,
 			.segs = f.segs};
+	if (w->conf.phantom) {
+		seg.data = world_phantom;
+		seg.len = f.phantom_len;
+		host->rx_off64 = f.phantom_off;
+	}
 	world_trace_segment(w, host->side, "rx", &f, seg.len);
-	tuple.laddr = f.tuple.raddr;
-	tuple.raddr = f.tuple.laddr;
-	tuple.lport_be = f.tuple.rport_be;
-	tuple.rport_be = f.tuple.lport_be;
 	for (tries = 0; tries < 3; tries++) {
 		ctx = world_ctx_find(host, &tuple);
 		if (ctx == NULL && host->listener != 0 &&
@@ -202,6 +213,15 @@ static void segment_rx(struct core *host, const uint8_t *data, uint32_t len)
 			return;
 	}
 	world_fail(w, "tcp_rx said AGAIN three times for one segment");
+}
+
+static void icmp_rx(struct core *host, const struct ip_tuple *tuple, const struct world_frame *f)
+{
+	struct tcp_ctx *ctx = world_ctx_find(host, tuple);
+
+	if (ctx != NULL && tcp_icmp_rx(&host->st, host, ctx, TCP_ICMP_TOO_BIG, f->seq, f->icmp_mss,
+					   host->world->now_us))
+		world_fail(host->world, "a path that shrinks ended a connection");
 }
 
 void world_timers_and_flush(struct world *w, int side)
@@ -249,6 +269,7 @@ void world_check_conn(struct world *w, struct conn *conn)
 		if (why != NULL)
 			world_fail(w, "%c conn %u: tcp_ctx_check: %s", 'A' + side,
 					(unsigned int)(conn - w->conn), why);
+		world_ctx_check(host, &host->ctx[u->ctx_idx], u);
 		if (u->is_open && !u->is_closed && u->snd_tail - u->snd_una > u->snd_buf_bytes)
 			world_fail(w, "%c conn %u: acknowledged moved back", 'A' + side,
 					(unsigned int)(conn - w->conn));
@@ -295,10 +316,8 @@ void world_read(struct world *w, struct conn *conn, int side, uint32_t bytes)
 	struct core *host = &w->host[side];
 	struct user *u = &conn->user[side];
 	struct tcp_ctx *ctx = user_ctx(w, conn, side);
-	uint32_t i;
 
-	for (i = 0; i < bytes; i++)
-		u->placed[(u->rcv_head + i) % u->rcv_cap_bytes] = 0;
+	world_placed_set(u, u->rcv_head, bytes, 0);
 	u->rcv_head += bytes;
 	world_trace(w, "%c conn %u read %u to %u", 'A' + side, (unsigned int)(conn - w->conn),
 			bytes, u->rcv_head);

@@ -24,6 +24,7 @@
 #define WORLD_PORT_SERVER 80u
 #define WORLD_PORT_FIRST 10000u
 #define WORLD_CONNS_MAX 512u
+#define WORLD_FRAME_BYTES 54u /* Ethernet, IPv4 and TCP headers, as a line counts them */
 
 struct world;
 
@@ -43,12 +44,18 @@ struct user {
 	uint32_t snd_buf_bytes;
 	uint32_t snd_edge; /* seq: right edge of the largest window seen */
 	bool snd_edge_valid;
-	uint32_t snd_max; /* seq: highest sent + 1 */
+	uint64_t snd_una64;  /* stream offset without wrap */
+	uint64_t una_tx_us;  /* when the segment at una_seen was sent last, or became the first */
+	uint32_t una_seen;   /* seq */
+	uint32_t timeouts_n; /* of the context, as far as they were judged */
+	uint64_t cwnd_limit; /* initial window and all that was acknowledged */
+	uint32_t cwnd_una;   /* seq: counted in it up to here */
 	bool shut, aborted, closed_by_us;
 	/* receiving */
 	uint32_t rcv_cap_bytes;
 	uint8_t *placed;   /* [rcv_cap_bytes] by offset modulo: has been stored, not consumed */
 	uint32_t rcv_tail; /* readable */
+	uint64_t rcv_tail64;
 	uint32_t rcv_head; /* consumed */
 	uint32_t adv_edge; /* seq: right edge last advertised */
 	bool adv_valid;
@@ -75,6 +82,7 @@ struct core {
 	uint32_t ctx_n;
 	uint32_t ctx_used;
 	uint32_t listener; /* context, 0 = none */
+	uint64_t rx_off64; /* phantom: of the segment that is being received */
 };
 
 struct world_conf {
@@ -92,6 +100,11 @@ struct world_conf {
 	uint64_t start_us;
 	bool isn_near_wrap;
 	bool hostile_peer; /* there is no honest TCP at the other end: its bytes and acknowledgements are not judged */
+	/*
+	 * Payload is not made, carried or compared byte by byte: a frame says which offsets it holds, and what is placed is judged by
+	 * that. For gigabytes. rcv_cap_bytes must be powers of two.
+	 */
+	bool phantom;
 };
 
 struct world {
@@ -101,6 +114,13 @@ struct world {
 	struct conn conn[WORLD_CONNS_MAX];
 	uint32_t conn_n;
 	uint64_t now_us;
+	/* The narrowest link takes so much payload without options; larger frames are lost and answered by ICMP. 0 = conf.mss */
+	uint16_t path_mss;
+	uint64_t too_big_n;
+	/* Bytes were placed: a caller's own judgement. NULL = none. */
+	void (*placed)(struct world *w, struct user *u, uint32_t off, const uint8_t *data,
+			uint32_t len);
+	void *caller;
 	struct rnd rnd;
 	bool verbose;
 	bool failed;

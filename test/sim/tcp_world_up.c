@@ -5,22 +5,18 @@
 #include "test/sim/tcp_world_up.h"
 
 #include <arpa/inet.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "engine/tcp/seq.h"
 #include "engine/tcp/tcp_int.h"
 
-#define FRAME_BYTES_MAX 65536u
+const uint8_t world_phantom[WORLD_PAYLOAD_BYTES_MAX];
 
-static struct user *ctx_user(struct core *host, const struct tcp_ctx *ctx);
 static void segment_put(struct core *host, const struct ip_tuple *tuple,
-		const struct tcp_txseg *seg, uint64_t key, uint32_t done, uint32_t len, bool last);
-static void send_check(struct core *host, const struct tcp_ctx *ctx, struct user *u,
-		const struct tcp_txseg *seg);
-static void advert_check(struct core *host, const struct tcp_ctx *ctx, struct user *u,
-		const struct tcp_txseg *seg);
-
+		const struct tcp_txseg *seg, struct user *u, uint32_t done, uint32_t len,
+		bool last);
 /* ---- contexts ---- */
 
 struct tcp_ctx *world_ctx_take(struct core *host, struct conn *conn)
@@ -94,7 +90,7 @@ struct tcp_ctx *tcp_up_embryo(
 bool tcp_up_accept(struct core *env, struct tcp_ctx *ctx)
 {
 	struct world *w = env->world;
-	struct user *u = ctx_user(env, ctx);
+	struct user *u = world_ctx_user(env, ctx);
 
 	if (u == NULL || u->is_known) {
 		world_fail(w, "accept said twice, or of no embryo");
@@ -112,7 +108,7 @@ bool tcp_up_accept(struct core *env, struct tcp_ctx *ctx)
 void tcp_up_free(struct core *env, struct tcp_ctx *ctx)
 {
 	struct world *w = env->world;
-	struct user *u = ctx_user(env, ctx);
+	struct user *u = world_ctx_user(env, ctx);
 
 	if (u == NULL || u->ctx_idx != ctx->idx) {
 		world_fail(w, "free said twice, or of no context");
@@ -136,7 +132,7 @@ void tcp_up_free(struct core *env, struct tcp_ctx *ctx)
 	ctx->idx = 0;
 }
 
-static struct user *ctx_user(struct core *host, const struct tcp_ctx *ctx)
+struct user *world_ctx_user(struct core *host, const struct tcp_ctx *ctx)
 {
 	uint32_t conn = ctx->idx < host->ctx_n ? host->conn_of[ctx->idx] : 0;
 
@@ -147,18 +143,55 @@ static struct user *ctx_user(struct core *host, const struct tcp_ctx *ctx)
 
 /* ---- bytes in ---- */
 
+/* Return: bytes of @data that are right, from the front. */
+static uint32_t content_judge(const struct core *host, const struct user *u, uint32_t off,
+		const uint8_t *data, uint32_t len)
+{
+	uint64_t is, want;
+
+	if (host->world->conf.hostile_peer)
+		return len;
+	if (!host->world->conf.phantom)
+		return content_match(u->key_rx, off, data, len);
+	is = host->rx_off64 + (uint64_t)(data - world_phantom);
+	want = u->rcv_tail64 + (uint64_t)(int64_t)(int32_t)(off - u->rcv_tail);
+	return is == want ? len : 0;
+}
+
+void world_placed_set(struct user *u, uint32_t off, uint32_t len, uint8_t to)
+{
+	uint32_t cap = u->rcv_cap_bytes, at = off % cap;
+	uint32_t first = len < cap - at ? len : cap - at;
+
+	memset(u->placed + at, to, first);
+	memset(u->placed, to, len - first);
+}
+
+/* Return: how many of @len bytes from @off on are placed, from the front. */
+static uint32_t placed_run(const struct user *u, uint32_t off, uint32_t len)
+{
+	uint32_t cap = u->rcv_cap_bytes, at = off % cap;
+	uint32_t first = len < cap - at ? len : cap - at;
+	const uint8_t *gap = memchr(u->placed + at, 0, first);
+
+	if (gap != NULL)
+		return (uint32_t)(gap - u->placed) - at;
+	gap = memchr(u->placed, 0, len - first);
+	return gap != NULL ? first + (uint32_t)(gap - u->placed) : len;
+}
+
 uint32_t tcp_up_place(struct core *env, struct tcp_ctx *ctx, uint32_t off, const uint8_t *data,
 		uint32_t len)
 {
 	struct world *w = env->world;
-	struct user *u = ctx_user(env, ctx);
-	uint32_t i, right;
+	struct user *u = world_ctx_user(env, ctx);
+	uint32_t right;
 
 	if (u == NULL) {
 		world_fail(w, "place without a connection");
 		return 0;
 	}
-	right = w->conf.hostile_peer ? len : content_match(u->key_rx, off, data, len);
+	right = content_judge(env, u, off, data, len);
 	if (right != len)
 		world_fail(w, "%c conn %u: wrong byte placed at stream offset %u", 'A' + env->side,
 				env->conn_of[ctx->idx] - 1, off + right);
@@ -176,15 +209,16 @@ uint32_t tcp_up_place(struct core *env, struct tcp_ctx *ctx, uint32_t off, const
 		len = u->rcv_cap_bytes - (off - u->rcv_head);
 	if (rnd_ppm(&w->rnd, w->conf.place_short_ppm))
 		len = rnd_below(&w->rnd, len + 1);
-	for (i = 0; i < len; i++)
-		u->placed[(off + i) % u->rcv_cap_bytes] = 1;
+	if (w->placed != NULL)
+		w->placed(w, u, off, data, len);
+	world_placed_set(u, off, len, 1);
 	return len;
 }
 
 uint32_t tcp_up_rcv_space(struct core *env, struct tcp_ctx *ctx)
 {
 	struct world *w = env->world;
-	struct user *u = ctx_user(env, ctx);
+	struct user *u = world_ctx_user(env, ctx);
 
 	if (u == NULL) {
 		world_fail(w, "space of no connection");
@@ -200,7 +234,7 @@ uint32_t tcp_up_rcv_space(struct core *env, struct tcp_ctx *ctx)
 void tcp_up_readable(struct core *env, struct tcp_ctx *ctx, uint32_t rcv_tail, bool fin)
 {
 	struct world *w = env->world;
-	struct user *u = ctx_user(env, ctx);
+	struct user *u = world_ctx_user(env, ctx);
 	uint32_t off;
 
 	if (u == NULL || !u->is_known || u->is_closed) {
@@ -214,18 +248,19 @@ void tcp_up_readable(struct core *env, struct tcp_ctx *ctx, uint32_t rcv_tail, b
 	}
 	if (u->rx_fin && rcv_tail != u->rcv_tail)
 		world_fail(w, "bytes readable behind the FIN");
-	for (off = u->rcv_tail; off != rcv_tail; off++)
-		if (u->placed[off % u->rcv_cap_bytes] == 0) {
-			world_fail(w, "%c conn %u: offset %u readable but never placed",
-					'A' + env->side, env->conn_of[ctx->idx] - 1, off);
-			return;
-		}
+	off = u->rcv_tail + placed_run(u, u->rcv_tail, rcv_tail - u->rcv_tail);
+	if (off != rcv_tail) {
+		world_fail(w, "%c conn %u: offset %u readable but never placed", 'A' + env->side,
+				env->conn_of[ctx->idx] - 1, off);
+		return;
+	}
 	if (fin && !w->conf.hostile_peer &&
 			rcv_tail != w->conn[env->conn_of[ctx->idx] - 1]
 							.user[1 - env->side]
 							.snd_tail)
 		world_fail(w, "%c: FIN at %u, the peer closed at %u", 'A' + env->side, rcv_tail,
 				w->conn[env->conn_of[ctx->idx] - 1].user[1 - env->side].snd_tail);
+	u->rcv_tail64 += rcv_tail - u->rcv_tail;
 	u->rcv_tail = rcv_tail;
 	u->rx_fin |= fin;
 	u->poked = true;
@@ -234,7 +269,7 @@ void tcp_up_readable(struct core *env, struct tcp_ctx *ctx, uint32_t rcv_tail, b
 void tcp_up_acked(struct core *env, struct tcp_ctx *ctx, uint32_t snd_una)
 {
 	struct world *w = env->world;
-	struct user *u = ctx_user(env, ctx), *peer;
+	struct user *u = world_ctx_user(env, ctx), *peer;
 
 	if (u == NULL || !u->is_known || u->is_closed) {
 		if (u == NULL || u->is_known)
@@ -249,13 +284,14 @@ void tcp_up_acked(struct core *env, struct tcp_ctx *ctx, uint32_t snd_una)
 			!peer->closed_by_us)
 		world_fail(w, "%c: acked %u, the peer has only %u", 'A' + env->side, snd_una,
 				peer->rcv_tail);
+	u->snd_una64 += snd_una - u->snd_una;
 	u->snd_una = snd_una;
 	u->poked = true;
 }
 
 void tcp_up_connected(struct core *env, struct tcp_ctx *ctx)
 {
-	struct user *u = ctx_user(env, ctx);
+	struct user *u = world_ctx_user(env, ctx);
 
 	if (u == NULL || u->is_open || u->is_closed)
 		world_fail(env->world, "connected said twice, or to nobody");
@@ -274,7 +310,7 @@ void tcp_up_urgent(struct core *env, struct tcp_ctx *ctx, uint32_t urg)
 void tcp_up_closed(struct core *env, struct tcp_ctx *ctx, enum eta_status why)
 {
 	struct world *w = env->world;
-	struct user *u = ctx_user(env, ctx);
+	struct user *u = world_ctx_user(env, ctx);
 
 	if (u == NULL || !u->is_known || u->is_closed) {
 		world_fail(w, "closed said twice, or to nobody");
@@ -293,7 +329,7 @@ int32_t tcp_up_send(struct core *env, struct tcp_ctx *ctx, const struct ip_tuple
 		const struct tcp_txseg *seg)
 {
 	struct world *w = env->world;
-	struct user *u = ctx != NULL ? ctx_user(env, ctx) : NULL;
+	struct user *u = ctx != NULL ? world_ctx_user(env, ctx) : NULL;
 	struct ip_tuple own;
 	uint32_t done = 0;
 
@@ -304,9 +340,10 @@ int32_t tcp_up_send(struct core *env, struct tcp_ctx *ctx, const struct ip_tuple
 	if (u != NULL) {
 		world_tuple(w, &w->conn[env->conn_of[ctx->idx] - 1], env->side, &own);
 		tuple = &own;
-		send_check(env, ctx, u, seg);
+		world_send_check(env, ctx, u, seg);
 	}
-	if (tuple == NULL || (seg->opt_len & 3) != 0 || seg->opt_len > TCP_OPT_BYTES_MAX ||
+	if (tuple == NULL || (u == NULL && seg->len != 0) || (seg->opt_len & 3) != 0 ||
+			seg->opt_len > TCP_OPT_BYTES_MAX ||
 			(seg->len != 0 && (seg->mss == 0 || seg->mss > w->conf.mss))) {
 		world_fail(w, "a malformed segment: len %u mss %u options %u", seg->len, seg->mss,
 				seg->opt_len);
@@ -321,10 +358,9 @@ int32_t tcp_up_send(struct core *env, struct tcp_ctx *ctx, const struct ip_tuple
 			world_trace(w, "%c no buffer", 'A' + env->side);
 			break;
 		}
-		segment_put(env, tuple, seg, u != NULL ? u->key_tx : 0, done, piece,
-				done + piece == seg->len);
+		segment_put(env, tuple, seg, u, done, piece, done + piece == seg->len);
 		if (u != NULL && done == 0 && !(seg->flags & TCP_RST))
-			advert_check(env, ctx, u, seg);
+			world_advert_check(env, ctx, u, seg);
 		done += piece;
 		if (done == seg->len)
 			return (int32_t)done;
@@ -332,8 +368,28 @@ int32_t tcp_up_send(struct core *env, struct tcp_ctx *ctx, const struct ip_tuple
 	return done != 0 ? (int32_t)done : -1;
 }
 
+/* A router's answer to a frame that does not fit. */
+static void too_big_put(struct core *host, const struct world_frame *f)
+{
+	struct world *w = host->world;
+	struct world_frame icmp = {.tuple = {.laddr = f->tuple.raddr,
+						   .raddr = f->tuple.laddr,
+						   .lport_be = f->tuple.rport_be,
+						   .rport_be = f->tuple.lport_be},
+			.seq = f->seq,
+			.icmp_mss = w->path_mss};
+
+	w->too_big_n++;
+	world_trace(w, "%c seq %u is too big for the path", 'A' + host->side, f->seq);
+	wire_send(&w->wire[1 - host->side], w->now_us,
+			&(struct wire_tx){.head = &icmp,
+					.head_len = sizeof(icmp),
+					.safe = sizeof(icmp),
+					.line_bytes = WORLD_FRAME_BYTES});
+}
+
 static void segment_put(struct core *host, const struct ip_tuple *tuple,
-		const struct tcp_txseg *seg, uint64_t key, uint32_t done, uint32_t len, bool last)
+		const struct tcp_txseg *seg, struct user *u, uint32_t done, uint32_t len, bool last)
 {
 	struct world *w = host->world;
 	struct world_frame f = {.tuple = *tuple,
@@ -342,10 +398,12 @@ static void segment_put(struct core *host, const struct ip_tuple *tuple,
 			.wnd = seg->wnd,
 			.urg = seg->urg,
 			.flags = seg->flags,
+			.ecn = seg->ecn,
 			.opt_len = seg->opt_len};
-	static __thread uint8_t payload[FRAME_BYTES_MAX];
+	static __thread uint8_t payload[WORLD_PAYLOAD_BYTES_MAX];
+	struct wire_tx tx = {.head = &f, .head_len = sizeof(f), .tail = payload};
 
-	if (len > FRAME_BYTES_MAX) {
+	if (len > WORLD_PAYLOAD_BYTES_MAX) {
 		world_fail(w, "a superframe of %u bytes", len);
 		return;
 	}
@@ -353,72 +411,22 @@ static void segment_put(struct core *host, const struct ip_tuple *tuple,
 		f.flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 	f.segs = len > seg->mss ? (uint16_t)((len + seg->mss - 1) / seg->mss) : 1;
 	memcpy(f.opt, seg->opt, seg->opt_len);
-	content_fill(key, seg->off + done, payload, len);
 	world_trace_segment(w, host->side, "tx", &f, len);
-	wire_send(&w->wire[host->side], w->now_us, &f, sizeof(f), payload, len, sizeof(f) + len);
-}
-
-/* Does TCP keep to the user's bytes, the peer's window and its own congestion window? */
-static void send_check(struct core *host, const struct tcp_ctx *ctx, struct user *u,
-		const struct tcp_txseg *seg)
-{
-	struct world *w = host->world;
-	uint32_t end = seg->seq + seg->len;
-	unsigned int no = host->conn_of[ctx->idx] - 1;
-	const struct user *peer;
-
-	if (seg->len == 0)
-		return;
-	if (seq_lt(seg->off, u->snd_una) || seq_gt(seg->off + seg->len, u->snd_tail)) {
-		world_fail(w, "%c conn %u: sends bytes %u..%u of %u..%u", 'A' + host->side, no,
-				seg->off, seg->off + seg->len, u->snd_una, u->snd_tail);
+	if (w->path_mss != 0 && (len < seg->mss ? len : seg->mss) + seg->opt_len > w->path_mss) {
+		too_big_put(host, &f);
 		return;
 	}
-	if (tcp_snd_off(ctx, seg->seq) != seg->off)
-		world_fail(w, "%c conn %u: stream offset %u at seq %u", 'A' + host->side, no,
-				seg->off, seg->seq);
-	peer = &w->conn[no].user[1 - host->side];
-	/* Judged by what the peer has put on the wire; one byte more is a window probe. */
-	if (peer->adv_valid && seq_gt(end, peer->adv_edge + 1))
-		world_fail(w, "%c conn %u: sends %u bytes past the window that the peer ever offered",
-				'A' + host->side, no, end - peer->adv_edge);
-	if (u->snd_edge_valid && seq_gt(end, u->snd_edge + 1))
-		world_fail(w, "%c conn %u: sends %u bytes past the peer's window", 'A' + host->side,
-				no, end - u->snd_edge);
-	if (seg->is_retransmit || ctx->loss_state != TCP_LOSS_OPEN || !u->snd_edge_valid)
-		return;
-	if (end - ctx->snd_una - ctx->sacked_bytes > ctx->cwnd + 3u * ctx->mss_base)
-		world_fail(w, "%c conn %u: %u bytes in flight, cwnd %u", 'A' + host->side, no,
-				end - ctx->snd_una - ctx->sacked_bytes, ctx->cwnd);
-}
-
-/* The right edge of the window we offer never moves left (but for what scaling rounds off). */
-static void advert_check(struct core *host, const struct tcp_ctx *ctx, struct user *u,
-		const struct tcp_txseg *seg)
-{
-	uint32_t scale = (seg->flags & TCP_SYN) ? 0 : ctx->rcv_wscale;
-	uint32_t edge = seg->ack + ((uint32_t)seg->wnd << scale);
-
-	if (!(seg->flags & TCP_ACK) || ctx->irs == 0)
-		return;
-	if (u->adv_valid && seq_lt(edge + (1u << ctx->rcv_wscale), u->adv_edge))
-		world_fail(host->world, "%c: the window's edge moves %u back", 'A' + host->side,
-				u->adv_edge - edge);
-	if (!u->adv_valid || seq_gt(edge, u->adv_edge))
-		u->adv_edge = edge;
-	u->adv_valid = true;
-}
-
-void world_edge_learn(struct core *host, const struct tcp_ctx *ctx)
-{
-	struct user *u = ctx_user(host, ctx);
-	uint32_t edge = ctx->snd_una + ctx->snd_wnd;
-
-	if (u == NULL || ctx->state == TCP_STATE_LISTEN)
-		return;
-	if (!u->snd_edge_valid || seq_gt(edge, u->snd_edge))
-		u->snd_edge = edge;
-	u->snd_edge_valid = ctx->state != TCP_STATE_SYN_SENT;
+	if (w->conf.phantom && len != 0) {
+		f.phantom_len = len;
+		f.phantom_off = u->snd_una64 + (seg->off + done - u->snd_una);
+	} else if (len != 0) {
+		content_fill(u->key_tx, seg->off + done, payload, len);
+		tx.tail_len = len;
+	}
+	tx.safe = (uint32_t)sizeof(f) + tx.tail_len;
+	tx.line_bytes = len + f.segs * (WORLD_FRAME_BYTES + seg->opt_len);
+	tx.ecn_off = offsetof(struct world_frame, ecn);
+	wire_send(&w->wire[host->side], w->now_us, &tx);
 }
 
 uint16_t tcp_up_mss(struct core *env, const struct ip_tuple *tuple)

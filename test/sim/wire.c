@@ -4,16 +4,21 @@
  */
 #include "test/sim/wire.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define ECN_CE 3u /* RFC 3168 5; 1 and 2 are the two ECT codepoints */
 
 struct wire_frame {
 	uint64_t due_us;
 	uint64_t order;
-	uint8_t *data;
 	uint32_t len;
+	uint8_t data[];
 };
 
+static void frame_put(struct wire *wire, const struct wire_tx *tx, const struct wire_fate *fate,
+		uint64_t out_us);
 static bool frame_before(const struct wire_frame *a, const struct wire_frame *b);
 static void heap_push(struct wire *wire, struct wire_frame *frame);
 static struct wire_frame *heap_pop(struct wire *wire);
@@ -30,72 +35,97 @@ void wire_fini(struct wire *wire)
 {
 	struct wire_frame *frame;
 
-	while ((frame = heap_pop(wire)) != NULL) {
-		free(frame->data);
+	while ((frame = heap_pop(wire)) != NULL)
 		free(frame);
-	}
 	free(wire->heap);
 	wire->heap = NULL;
 	wire->cap = 0;
 }
 
-void wire_send(struct wire *wire, uint64_t now_us, const void *head, uint32_t len, const void *tail,
-		uint32_t tail_len, uint32_t safe)
+void wire_send(struct wire *wire, uint64_t now_us, const struct wire_tx *tx)
 {
 	const struct wire_conf *c = &wire->conf;
 	struct rnd *r = &wire->rnd;
-	uint32_t copies = rnd_ppm(r, c->dup_ppm) ? 2 : 1;
+	struct wire_fate fate = {.copies = rnd_ppm(r, c->dup_ppm)};
+	uint32_t bytes = tx->line_bytes != 0 ? tx->line_bytes : tx->head_len + tx->tail_len;
 	uint64_t out_us;
 
+	fate.drop = rnd_ppm(r, c->loss_ppm);
+	if (wire->judge != NULL)
+		wire->judge(wire->judge_arg, wire->stats.sent, tx, &fate);
 	wire->stats.sent++;
-	if (rnd_ppm(r, c->loss_ppm)) {
+	if (fate.drop) {
 		wire->stats.lost++;
 		return;
 	}
-	if (!queue_takes(wire, now_us, len + tail_len, &out_us)) {
+	fate.mark |= rnd_ppm(r, c->mark_ppm);
+	fate.mark |= c->mark_bytes != 0 && wire_queue_bytes(wire, now_us) > c->mark_bytes;
+	if (!queue_takes(wire, now_us, bytes, &out_us)) {
 		wire->stats.overflowed++;
 		return;
 	}
-	wire->stats.duplicated += copies - 1;
-	while (copies-- != 0) {
-		struct wire_frame *frame = malloc(sizeof(*frame));
+	wire->stats.duplicated += fate.copies;
+	do
+		frame_put(wire, tx, &fate, out_us);
+	while (fate.copies-- != 0);
+}
 
-		frame->len = len + tail_len;
-		frame->data = malloc(frame->len != 0 ? frame->len : 1);
-		memcpy(frame->data, head, len);
-		if (tail_len != 0)
-			memcpy(frame->data + len, tail, tail_len);
-		if (frame->len > safe && rnd_ppm(r, c->corrupt_ppm)) {
-			frame->data[rnd_range(r, safe, frame->len - 1)] ^=
-					(uint8_t)(1u << rnd_below(r, 8));
-			wire->stats.corrupted++;
-		}
-		frame->due_us = out_us + c->delay_us + rnd_below(r, c->jitter_us + 1);
-		if (rnd_ppm(r, c->reorder_ppm)) {
-			frame->due_us += rnd_below(r, c->reorder_us + 1);
-			wire->stats.reordered++;
-		} else {
-			if (frame->due_us < wire->last_us)
-				frame->due_us = wire->last_us;
-			wire->last_us = frame->due_us;
-		}
-		frame->order = wire->order++;
-		heap_push(wire, frame);
+static void frame_put(struct wire *wire, const struct wire_tx *tx, const struct wire_fate *fate,
+		uint64_t out_us)
+{
+	const struct wire_conf *c = &wire->conf;
+	struct rnd *r = &wire->rnd;
+	uint32_t len = tx->head_len + tx->tail_len;
+	struct wire_frame *frame = malloc(sizeof(*frame) + len);
+
+	frame->len = len;
+	memcpy(frame->data, tx->head, tx->head_len);
+	if (tx->tail_len != 0)
+		memcpy(frame->data + tx->head_len, tx->tail, tx->tail_len);
+	if (fate->mark && tx->ecn_off != 0 && (frame->data[tx->ecn_off] & ECN_CE) != 0) {
+		frame->data[tx->ecn_off] |= ECN_CE;
+		wire->stats.marked++;
 	}
+	if (len > tx->safe && rnd_ppm(r, c->corrupt_ppm)) {
+		frame->data[rnd_range(r, tx->safe, len - 1)] ^= (uint8_t)(1u << rnd_below(r, 8));
+		wire->stats.corrupted++;
+	}
+	frame->due_us = out_us + c->delay_us + rnd_below(r, c->jitter_us + 1) + fate->delay_us;
+	if (fate->delay_us != 0 || rnd_ppm(r, c->reorder_ppm)) {
+		frame->due_us += rnd_below(r, c->reorder_us + 1);
+		wire->stats.reordered++;
+	} else {
+		if (frame->due_us < wire->last_us)
+			frame->due_us = wire->last_us;
+		wire->last_us = frame->due_us;
+	}
+	frame->order = wire->order++;
+	heap_push(wire, frame);
 }
 
 uint8_t *wire_recv(struct wire *wire, uint64_t now_us, uint32_t *len)
 {
 	struct wire_frame *frame;
-	uint8_t *data;
 
 	if (wire_next_us(wire) > now_us)
 		return NULL;
 	frame = heap_pop(wire);
-	data = frame->data;
 	*len = frame->len;
-	free(frame);
-	return data;
+	return frame->data;
+}
+
+void wire_free(uint8_t *data)
+{
+	free(data - offsetof(struct wire_frame, data));
+}
+
+uint32_t wire_queue_bytes(const struct wire *wire, uint64_t now_us)
+{
+	uint64_t now_ns = now_us * 1000;
+
+	if (wire->free_ns <= now_ns)
+		return 0;
+	return (uint32_t)((wire->free_ns - now_ns) * wire->conf.rate_bytes_ms / 1000000);
 }
 
 uint64_t wire_next_us(const struct wire *wire)
@@ -106,16 +136,19 @@ uint64_t wire_next_us(const struct wire *wire)
 /* When the frame has passed the bottleneck; false when the queue before it is full. */
 static bool queue_takes(struct wire *wire, uint64_t now_us, uint32_t bytes, uint64_t *out_us)
 {
-	uint32_t rate = wire->conf.rate_bytes_ms;
-	uint64_t start_us = wire->free_us > now_us ? wire->free_us : now_us;
+	uint32_t rate = wire->conf.rate_bytes_ms, queued = wire_queue_bytes(wire, now_us);
 
 	*out_us = now_us;
 	if (rate == 0)
 		return true;
-	if ((start_us - now_us) * rate / 1000 > wire->conf.queue_bytes_max)
+	if (queued > wire->conf.queue_bytes_max)
 		return false;
-	wire->free_us = start_us + (uint64_t)bytes * 1000 / rate;
-	*out_us = wire->free_us;
+	if (queued > wire->stats.queue_bytes_peak)
+		wire->stats.queue_bytes_peak = queued;
+	if (wire->free_ns < now_us * 1000)
+		wire->free_ns = now_us * 1000;
+	wire->free_ns += (uint64_t)bytes * 1000000 / rate;
+	*out_us = wire->free_ns / 1000;
 	return true;
 }
 

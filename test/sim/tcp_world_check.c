@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What every simulation holds TCP to while it sends: the user's bytes, the peer's window, its own congestion window, and the bounds of the
+ * retransmission timeout.
+ *
+ * The windows have three allowances. One byte beyond the peer's window is a probe (RFC 9293 3.8.6.1). Three segments beyond cwnd are those of
+ * limited transmit (RFC 3042) and the tail loss probe (RFC 8985 7.3), and a cwnd that has just shrunk is judged at the next new byte. In
+ * recovery cwnd counts what is in the network, which the outside cannot see.
+ *
+ * cwnd never exceeds the largest initial window and the bytes acknowledged since, however they were cut into ACKs (RFC 3465 2.1): slow start
+ * adds at most what was acknowledged, and everything else grows slower.
+ */
+#include "engine/tcp/seq.h"
+#include "engine/tcp/tcp_int.h"
+#include "test/sim/tcp_world_up.h"
+
+#define CWND_SLACK_SEGS 10u /* minima of cwnd in segments, after the MSS has grown */
+#define RTO_SLACK_US 2000u  /* ticks */
+/* Does a fast retransmission of snd_una start the timer anew? RFC 6298 does not ask for it, RFC 6675 6 allows it. */
+#define RTO_IS_REARMED false
+
+static void rto_check(struct core *host, const struct tcp_ctx *ctx, struct user *u,
+		const struct tcp_txseg *seg);
+static void cwnd_check(struct core *host, const struct tcp_ctx *ctx, struct user *u);
+
+void world_send_check(struct core *host, const struct tcp_ctx *ctx, struct user *u,
+		const struct tcp_txseg *seg)
+{
+	struct world *w = host->world;
+	uint32_t end = seg->seq + seg->len;
+	unsigned int no = host->conn_of[ctx->idx] - 1;
+	const struct user *peer;
+
+	rto_check(host, ctx, u, seg);
+	if (seg->len == 0)
+		return;
+	if (seq_lt(seg->off, u->snd_una) || seq_gt(seg->off + seg->len, u->snd_tail)) {
+		world_fail(w, "%c conn %u: sends bytes %u..%u of %u..%u", 'A' + host->side, no,
+				seg->off, seg->off + seg->len, u->snd_una, u->snd_tail);
+		return;
+	}
+	if (tcp_snd_off(ctx, seg->seq) != seg->off)
+		world_fail(w, "%c conn %u: stream offset %u at seq %u", 'A' + host->side, no,
+				seg->off, seg->seq);
+	peer = &w->conn[no].user[1 - host->side];
+	/* Judged by what the peer has put on the wire; one byte more is a window probe. */
+	if (peer->adv_valid && seq_gt(end, peer->adv_edge + 1))
+		world_fail(w, "%c conn %u: sends %u bytes past the window that the peer ever offered",
+				'A' + host->side, no, end - peer->adv_edge);
+	if (u->snd_edge_valid && seq_gt(end, u->snd_edge + 1))
+		world_fail(w, "%c conn %u: sends %u bytes past the peer's window", 'A' + host->side,
+				no, end - u->snd_edge);
+	/* As it is now: a window that shrank holds for new bytes. */
+	if (!seg->is_retransmit && seq_gt(end, ctx->snd_una + ctx->snd_wnd + 1))
+		world_fail(w, "%c conn %u: sends %u new bytes past the window as it is now",
+				'A' + host->side, no, end - ctx->snd_una - ctx->snd_wnd);
+	if (seg->is_retransmit || ctx->loss_state != TCP_LOSS_OPEN || !u->snd_edge_valid)
+		return;
+	if (end - ctx->snd_una - ctx->sacked_bytes > ctx->cwnd + 3u * ctx->mss_base)
+		world_fail(w, "%c conn %u: %u bytes in flight, cwnd %u", 'A' + host->side, no,
+				end - ctx->snd_una - ctx->sacked_bytes, ctx->cwnd);
+}
+
+void world_advert_check(struct core *host, const struct tcp_ctx *ctx, struct user *u,
+		const struct tcp_txseg *seg)
+{
+	uint32_t scale = (seg->flags & TCP_SYN) ? 0 : ctx->rcv_wscale;
+	uint32_t edge = seg->ack + ((uint32_t)seg->wnd << scale);
+
+	if (!(seg->flags & TCP_ACK) || ctx->irs == 0)
+		return;
+	if (u->adv_valid && seq_lt(edge + (1u << ctx->rcv_wscale), u->adv_edge))
+		world_fail(host->world, "%c: the window's edge moves %u back", 'A' + host->side,
+				u->adv_edge - edge);
+	if (!u->adv_valid || seq_gt(edge, u->adv_edge))
+		u->adv_edge = edge;
+	u->adv_valid = true;
+}
+
+void world_edge_learn(struct core *host, const struct tcp_ctx *ctx)
+{
+	struct user *u = world_ctx_user(host, ctx);
+	uint32_t edge = ctx->snd_una + ctx->snd_wnd;
+
+	if (u == NULL || ctx->state == TCP_STATE_LISTEN)
+		return;
+	if (ctx->snd_una != u->una_seen) {
+		u->una_seen = ctx->snd_una;
+		u->una_tx_us = host->world->now_us;
+	}
+	if (!u->snd_edge_valid || seq_gt(edge, u->snd_edge))
+		u->snd_edge = edge;
+	u->snd_edge_valid = ctx->state != TCP_STATE_SYN_SENT;
+}
+
+/*
+ * A timeout that has just fired: not before the minimum has passed since the segment at snd_una was sent last, or since the ACK that made it
+ * the first (RFC 6298 2.4, 5.3; RFC 6675 6).
+ */
+static void rto_check(struct core *host, const struct tcp_ctx *ctx, struct user *u,
+		const struct tcp_txseg *seg)
+{
+	struct world *w = host->world;
+	uint64_t age_us = w->now_us - u->una_tx_us;
+	uint32_t end = seg->seq + seg->len + !!(seg->flags & TCP_FIN);
+	bool is_timeout = ctx->timeouts_n != u->timeouts_n;
+
+	if (seg->flags & (TCP_SYN | TCP_RST))
+		return;
+	if (is_timeout && u->una_seen == ctx->snd_una) {
+		if (age_us < host->st.conf.rto_us_min)
+			world_fail(w, "%c: a timeout %llu us after the segment at snd_una was sent",
+					'A' + host->side, (unsigned long long)age_us);
+		if (age_us > host->st.conf.rto_us_max + RTO_SLACK_US)
+			world_fail(w, "%c: a timeout only after %llu us", 'A' + host->side,
+					(unsigned long long)age_us);
+	}
+	u->timeouts_n = ctx->timeouts_n;
+	if (seg->is_retransmit && !is_timeout && !RTO_IS_REARMED)
+		return;
+	if (seq_le(seg->seq, ctx->snd_una) && seq_gt(end, ctx->snd_una)) {
+		u->una_seen = ctx->snd_una;
+		u->una_tx_us = w->now_us;
+	}
+}
+
+void world_ctx_check(struct core *host, const struct tcp_ctx *ctx, struct user *u)
+{
+	uint32_t left_ms = ctx->rtx_at_ms - (uint32_t)(host->world->now_us / 1000);
+
+	if (!tcp_state_sends(ctx->state)) {
+		u->cwnd_limit = 0;
+		return;
+	}
+	cwnd_check(host, ctx, u);
+	if (ctx->rtx_at_ms != 0 && (int32_t)left_ms > 0 &&
+			left_ms > (host->st.conf.rto_us_max + RTO_SLACK_US) / 1000)
+		world_fail(host->world, "%c: the retransmission timer fires in %u ms only",
+				'A' + host->side, left_ms);
+}
+
+static void cwnd_check(struct core *host, const struct tcp_ctx *ctx, struct user *u)
+{
+	if (u->cwnd_limit == 0) {
+		u->cwnd_limit = host->st.conf.initial_window_segs * (uint64_t)ctx->mss_base;
+		u->cwnd_una = ctx->iss + 1;
+	}
+	u->cwnd_limit += ctx->snd_una - u->cwnd_una;
+	u->cwnd_una = ctx->snd_una;
+	if (ctx->cwnd > u->cwnd_limit + CWND_SLACK_SEGS * (uint64_t)ctx->mss_base)
+		world_fail(host->world, "%c: cwnd %u after %llu bytes were acknowledged",
+				'A' + host->side, ctx->cwnd, (unsigned long long)u->cwnd_limit);
+}
