@@ -42,7 +42,8 @@ static inline bool is_predicted(
 	/* The connection: open, nothing missing in either direction? */
 	if (ctx->state != TCP_STATE_ESTABLISHED || ctx->loss_state != TCP_LOSS_OPEN)
 		return false;
-	if (ctx->ooo_ext | ctx->dupacks | (ctx->flags & (TCP_CTX_PERSIST | TCP_CTX_CAREFUL)))
+	if (ctx->ooo_ext | ctx->dupacks |
+			(ctx->flags & (TCP_CTX_PERSIST | TCP_CTX_CAREFUL | TCP_CTX_FIN_OOO)))
 		return false;
 	/* The segment: text or ACK, next in order, inside what we promised? */
 	if ((seg->flags & TCP_FLAGS_PREDICTED) != TCP_ACK || seg->seq != ctx->rcv_nxt)

@@ -200,6 +200,14 @@ static void rx_fin(const struct tcp_env *e, struct tcp_ctx *ctx)
 		tcp_conn_time_wait(e, ctx);
 }
 
+/* A FIN in the middle of what we hold already contradicts its sender: it is not one. */
+static bool holds_beyond(const struct tcp_stack *stack, const struct tcp_ctx *ctx, uint32_t seq)
+{
+	const struct tcp_ext *ext = &stack->ext[ctx->ooo_ext];
+
+	return ctx->ooo_ext && seq_gt(ext->r[ext->n - 1].hi, seq);
+}
+
 bool tcp_rx_text(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg,
 		uint32_t seq)
 {
@@ -238,7 +246,8 @@ bool tcp_rx_text(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_
 	/* No byte beyond a FIN that we know of. */
 	if (ctx->flags & TCP_CTX_FIN_OOO && seq_gt(seq + len, ctx->rcv_fin))
 		len = seq_lt(seq, ctx->rcv_fin) ? ctx->rcv_fin - seq : 0;
-	if (fin && seq_ge(fin_seq, ctx->rcv_nxt) && !(ctx->flags & TCP_CTX_FIN_OOO)) {
+	if (fin && seq_ge(fin_seq, ctx->rcv_nxt) && !(ctx->flags & TCP_CTX_FIN_OOO) &&
+			!holds_beyond(e->stack, ctx, fin_seq)) {
 		ctx->flags |= TCP_CTX_FIN_OOO;
 		ctx->rcv_fin = fin_seq;
 	}

@@ -138,6 +138,30 @@ START_TEST(tcp_rx__window_of_an_overtaken_ack_is_taken_with_its_number)
 }
 END_TEST
 
+START_TEST(tcp_rx__fin_ahead_of_its_text_is_taken_with_it)
+{
+	peer_established(&p, PEER_TS_NONE, true, 2000);
+	peer_give(&p, TCP_ACK | TCP_FIN, 100, 0, 2000, 0, PEER_TS_NONE);
+	ck_assert(!p.user->rx_fin);
+	peer_give(&p, TCP_ACK, 0, 0, 2000, 100, PEER_TS_NONE);
+	ck_assert(p.user->rx_fin);
+	ck_assert_uint_eq(p.out.ack, 101);
+	peer_done(&p);
+}
+END_TEST
+
+START_TEST(tcp_rx__fin_amid_text_that_is_held_is_none)
+{
+	peer_established(&p, PEER_TS_NONE, true, 2000);
+	peer_give(&p, TCP_ACK, 100, 0, 2000, 100, PEER_TS_NONE);
+	peer_give(&p, TCP_ACK | TCP_FIN, 150, 0, 2000, 0, PEER_TS_NONE);
+	peer_give(&p, TCP_ACK, 0, 0, 2000, 100, PEER_TS_NONE);
+	ck_assert(!p.user->rx_fin);
+	ck_assert_uint_eq(p.out.ack, 200);
+	peer_done(&p);
+}
+END_TEST
+
 START_TEST(tcp_rx__ack_older_than_any_window_is_challenged)
 {
 	uint32_t i;
@@ -199,6 +223,8 @@ int main(void)
 	tcase_add_test(tc, tcp_rx__refused_window_probe_goes_again_with_the_rest);
 	tcase_add_test(tc, tcp_rx__pure_window_update_lets_bytes_go);
 	tcase_add_test(tc, tcp_rx__window_of_an_overtaken_ack_is_taken_with_its_number);
+	tcase_add_test(tc, tcp_rx__fin_ahead_of_its_text_is_taken_with_it);
+	tcase_add_test(tc, tcp_rx__fin_amid_text_that_is_held_is_none);
 	tcase_add_test(tc, tcp_rx__ack_older_than_any_window_is_challenged);
 	tcase_add_test(tc, tcp_rx__text_for_a_closed_reader_is_reset);
 	tcase_add_test(tc, tcp_rx__new_life_begins_beyond_the_old_window);
