@@ -72,9 +72,15 @@ void tcp_cc_acked(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t acked)
 		ctx->cwnd = TCP_CWND_BYTES_MAX;
 }
 
+/*
+ * Outstanding bytes are what cwnd let go, at most: in a long recovery snd_nxt runs far ahead of
+ * snd_una, over bytes that SACK holds, and half of that may be many times what the path can carry.
+ */
 void tcp_cc_reduce(struct tcp_ctx *ctx)
 {
-	uint32_t ssthresh = tcp_cc_get(ctx->cc)->ssthresh(ctx, ctx->snd_nxt - ctx->snd_una);
+	uint32_t flight = ctx->snd_nxt - ctx->snd_una;
+	uint32_t ssthresh =
+			tcp_cc_get(ctx->cc)->ssthresh(ctx, flight < ctx->cwnd ? flight : ctx->cwnd);
 
 	ctx->prior_cwnd = ctx->cwnd;
 	ctx->prior_ssthresh = ctx->ssthresh;
