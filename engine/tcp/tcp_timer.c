@@ -20,6 +20,7 @@
 void tcp_timer_enter(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t at_ms)
 {
 	wheel_del(&e->stack->wheel, e->stack->ctx, ctx);
+	wheel_follow(&e->stack->wheel, e->now_ms);
 	ctx->wheel_at_ms = at_ms;
 	wheel_add(&e->stack->wheel, e->stack->ctx, ctx);
 }

@@ -29,6 +29,16 @@ struct wheel {
 
 void wheel_init(struct wheel *wheel, uint32_t now_ms);
 
+/*
+ * An empty wheel follows the clock in one step, before the first entry: by wheel_take() alone it would stand still after more than 2^31 ms
+ * without any, for then the clock seems to lie behind.
+ */
+static inline void wheel_follow(struct wheel *wheel, uint32_t now_ms)
+{
+	if (wheel->n == 0)
+		wheel->now_ms = now_ms;
+}
+
 /**
  * wheel_add() - Enter @ctx, which must not be in the wheel, at ctx->wheel_at_ms.
  * @table: contexts by index.

@@ -55,6 +55,29 @@ START_TEST(wheel_take__in_order_of_time)
 }
 END_TEST
 
+START_TEST(wheel_follow__empty_wheel_after_most_of_all_ticks)
+{
+	const uint32_t now_ms = 100 + 0x90000000u;
+
+	start(100);
+	ck_assert_uint_eq(take(100), 0);
+	wheel_follow(&wheel, now_ms);
+	add(1, now_ms + 5);
+	ck_assert_uint_eq(take(now_ms + 4), 0);
+	ck_assert_uint_eq(take(now_ms + 5), 1);
+}
+END_TEST
+
+START_TEST(wheel_follow__not_past_an_entry)
+{
+	start(100);
+	add(1, 105);
+	wheel_follow(&wheel, 200);
+	ck_assert_uint_eq(wheel.now_ms, 100);
+	ck_assert_uint_eq(take(200), 1);
+}
+END_TEST
+
 START_TEST(wheel_take__exact_at_every_level)
 {
 	static const uint32_t delays[] = {1, 63, 64, 65, 4095, 4096, 262143, 262144, 16777216,
@@ -163,7 +186,8 @@ START_TEST(wheel_take__random_entries_expire_exactly)
 }
 END_TEST
 
-FACTS("wheel", wheel_take__not_before_its_time, wheel_take__in_order_of_time,
+FACTS("wheel", wheel_follow__empty_wheel_after_most_of_all_ticks, wheel_follow__not_past_an_entry,
+		wheel_take__not_before_its_time, wheel_take__in_order_of_time,
 		wheel_take__exact_at_every_level, wheel_take__past_time_is_due_now,
 		wheel_take__budget_stops_and_resumes, wheel_del__middle_of_a_slot,
 		wheel_next_ms__lower_bound_that_converges, wheel_next_ms__zero_when_due,
