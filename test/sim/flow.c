@@ -118,7 +118,7 @@ bool flows_all_done(const struct flows *f)
 	int side;
 
 	for (i = 0; i < f->n; i++) {
-		if (f->flow[i].is_held)
+		if (f->flow[i].is_held || f->flow[i].stays_open)
 			continue;
 		for (side = 0; side < 2; side++) {
 			const struct user *u = &f->flow[i].conn->user[side];
@@ -217,7 +217,7 @@ static void sender_turn(struct flows *f, struct flow *flow)
 		flow->left -= room;
 	if (room != 0)
 		world_write(&f->w, flow->conn, 0, room);
-	if (flow->left == 0 && !u->shut)
+	if (flow->left == 0 && !u->shut && !flow->stays_open)
 		world_shut(&f->w, flow->conn, 0);
 	if (u->rx_fin && !u->closed_by_us)
 		world_close(&f->w, flow->conn, 0);

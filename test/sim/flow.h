@@ -27,7 +27,8 @@ struct flow {
 	uint64_t total;
 	struct tcp_param param;
 	bool is_opened;
-	bool is_held; /* the sender writes nothing, and does not end, until this is cleared */
+	bool stays_open; /* no FIN when all is written: more may be added to left */
+	bool is_held;    /* the sender writes nothing, and does not end, until this is cleared */
 };
 
 struct flows {

@@ -144,6 +144,23 @@ static void lost_acks_are_harmless(struct scenario *s)
 	SCENARIO_EXPECT(s, STATS(s).timeouts == 0);
 }
 
+/* RFC 1191: what was too big goes again in smaller pieces as soon as the router has said so, and congestion is not blamed. */
+static void path_mtu_shrinks(struct scenario *s)
+{
+	uint32_t cwnd;
+	uint64_t took_us;
+
+	(void)scenario_send(s, 10);
+	cwnd = scenario_info(s).cwnd_bytes;
+	s->f.w.path_mss = 600;
+	took_us = scenario_send(s, 10);
+	SCENARIO_EXPECT(s, s->f.w.too_big_n >= 1);
+	SCENARIO_EXPECT(s, scenario_info(s).mss <= 600);
+	SCENARIO_EXPECT(s, STATS(s).timeouts == 0);
+	SCENARIO_EXPECT(s, took_us < 3 * RTT_US);
+	SCENARIO_EXPECT(s, scenario_info(s).cwnd_bytes >= cwnd);
+}
+
 /* RFC 5681 3.1, RFC 9438 4.6: what a loss leaves of cwnd, in percent. */
 static void reduction(struct scenario *s, uint32_t lo, uint32_t hi)
 {
@@ -191,6 +208,8 @@ static const struct row {
 				{.initial_window_segs = 32}},
 		{"duplicate-is-harmless", duplicate_is_harmless, {0}},
 		{"lost-acks-are-harmless", lost_acks_are_harmless, {0}},
+		{"path-mtu-shrinks", path_mtu_shrinks, {0}},
+		{"path-mtu-shrinks-no-sack", path_mtu_shrinks, {.no_sack = true}},
 		{"newreno-halves", newreno_halves, {.cc = TCP_CC_NEWRENO}},
 		{"cubic-keeps-seven-tenths", cubic_keeps_seven_tenths, {.cc = TCP_CC_CUBIC}},
 };

@@ -38,6 +38,30 @@ START_TEST(tcp_output__short_segment_waits_for_the_earlier_one)
 }
 END_TEST
 
+/* cwnd after ten segments were acknowledged in steps of @step bytes. */
+static uint32_t cwnd_after(uint8_t cc, uint32_t step)
+{
+	uint32_t upto, cwnd;
+
+	peer_established(&p, TS_NONE, true, 60000);
+	cc_choose(cc);
+	peer_write(&p, 50 * MSS);
+	for (upto = step; upto <= 10 * MSS; upto += step)
+		ack(upto, 60000);
+	cwnd = peer_ctx(&p)->cwnd;
+	peer_done(&p);
+	return cwnd;
+}
+
+START_TEST(tcp_cc_acked__ack_division_gains_nothing)
+{
+	uint8_t cc;
+
+	for (cc = 1; cc < TCP_CC_N; cc++)
+		ck_assert_uint_le(cwnd_after(cc, 10), cwnd_after(cc, 2 * MSS) + MSS);
+}
+END_TEST
+
 START_TEST(tcp_output__a_sliver_of_window_is_not_used)
 {
 	peer_established(&p, TS_NONE, false, 60000);
@@ -243,6 +267,7 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
+	tcase_add_test(tc, tcp_cc_acked__ack_division_gains_nothing);
 	tcase_add_test(tc, tcp_output__short_segment_waits_for_the_earlier_one);
 	tcase_add_test(tc, tcp_output__a_sliver_of_window_is_not_used);
 	tcase_add_test(tc, tcp_timer_rtt_sample__not_of_a_segment_sent_twice);
