@@ -35,6 +35,7 @@ void flows_conf(struct world_conf *conf, const struct wire_conf *wire)
 	conf->burst_bytes = 10 * 1460;
 	conf->ctx_n = FLOWS_MAX + 2;
 	conf->ext_n = EXTS;
+	conf->log_n = FLOWS_MAX + 1;
 	conf->start_us = 1000000;
 	conf->phantom = true;
 }
@@ -155,10 +156,15 @@ void flows_check_end(struct flows *f)
 static void leftovers_check(struct world *w, int side)
 {
 	const struct core *host = &w->host[side];
-	uint32_t n = 0, i;
+	uint32_t n = 0, logs = 0, i;
 
 	for (i = host->st.ext_free; i != 0 && n < w->conf.ext_n; i = host->ext[i].n)
 		n++;
+	for (i = host->st.log_free; i != 0 && logs < w->conf.log_n; i = host->log[i].next)
+		logs++;
+	if (logs != w->conf.log_n - 1)
+		world_fail(w, "%c: %u of %u send logs are free in the end", 'A' + side, logs,
+				w->conf.log_n - 1);
 	if (host->ctx_used != 0 || host->st.flush_n != 0 || host->st.wheel.n != 0 ||
 			n != w->conf.ext_n - 1)
 		world_fail(w, "%c: left over: %u contexts, %u on the flush list, %u in the wheel, %u of %u extensions free",

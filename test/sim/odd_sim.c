@@ -121,7 +121,8 @@ static void conf_draw(struct rnd *r, struct world_conf *conf)
 	conf->mss = rnd_below(r, 3) == 0 ? 536 : 1460;
 	conf->burst_bytes = conf->mss * rnd_range(r, 1, 20);
 	conf->ctx_n = 4;
-	conf->ext_n = rnd_below(r, 4) == 0 ? 2 : 4;
+	conf->ext_n = rnd_below(r, 4) == 0 ? 1 : 4;
+	conf->log_n = rnd_below(r, 4) == 0 ? 1 : 4;
 	conf->start_us = 1000000 + rnd_log(r, 1u << 30) * 4000ull;
 	conf->isn_near_wrap = rnd_below(r, 2) == 0;
 	conf->hostile_peer = true;
@@ -279,7 +280,7 @@ static void end_check(struct odd_sim *s)
 {
 	struct world *w = s->w;
 	struct core *host = &w->host[1];
-	uint32_t n = 0, i;
+	uint32_t n = 0, logs = 0, i;
 
 	/* TIME-WAIT of a good end. */
 	for (i = 0; i < 10 && s->user->ctx_idx != 0 && !w->failed; i++)
@@ -287,6 +288,10 @@ static void end_check(struct odd_sim *s)
 	world_check_stacks(w);
 	for (i = host->st.ext_free; i != 0 && n < w->conf.ext_n; i = host->ext[i].n)
 		n++;
+	for (i = host->st.log_free; i != 0 && logs < w->conf.log_n; i = host->log[i].next)
+		logs++;
+	if (logs != w->conf.log_n - 1)
+		world_fail(w, "%u of %u send logs are free in the end", logs, w->conf.log_n - 1);
 	if (host->ctx_used != 0 || host->st.flush_n != 0 || host->st.wheel.n != 0 ||
 			n != w->conf.ext_n - 1 || host->st.stats.curr_estab != 0)
 		world_fail(w, "left over: %u contexts, %u on the flush list, %u in the wheel, %u of %u extensions free, %llu established",

@@ -83,7 +83,7 @@ static void rto_after_tail_loss(struct scenario *s)
 	SCENARIO_EXPECT(s, STATS(s).timeouts >= 1);
 	SCENARIO_EXPECT(s, scenario_copies(s, 0) == 2);
 	SCENARIO_EXPECT(s, took_us >= rto_us);
-	SCENARIO_EXPECT(s, took_us < 3 * (uint64_t)rto_us);
+	SCENARIO_EXPECT(s, took_us < 5 * (uint64_t)rto_us); /* without SACK the last one waits again */
 }
 
 /* RFC 6298 5.5: each further timeout waits twice as long. */

@@ -71,8 +71,10 @@ void world_fini(struct world *w)
 		free(w->host[side].ext);
 		free(w->host[side].log);
 		free(w->host[side].conn_of);
-		for (i = 0; i < w->conn_n; i++)
+		for (i = 0; i < w->conn_n; i++) {
 			free(w->conn[i].user[side].placed);
+			free(w->conn[i].user[side].sent);
+		}
 	}
 }
 
@@ -117,6 +119,7 @@ void world_user_init(
 	u->snd_buf_bytes = snd_buf_bytes;
 	u->rcv_cap_bytes = rcv_cap_bytes;
 	u->placed = calloc(1, rcv_cap_bytes);
+	u->sent = malloc(WORLD_SENT_N * sizeof(*u->sent));
 }
 
 void world_connect(struct world *w, struct conn *conn, int side, const struct tcp_param *param)

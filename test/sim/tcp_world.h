@@ -28,6 +28,13 @@
 
 struct world;
 
+/* A transmission of [seq, end). */
+struct world_sent {
+	uint32_t seq, end;
+	uint64_t us;
+};
+#define WORLD_SENT_N 256u
+
 /* One end of a connection, as its application sees it. */
 struct user {
 	uint32_t ctx_idx; /* 0 = TCP knows nothing of us (yet, or any more) */
@@ -44,9 +51,9 @@ struct user {
 	uint32_t snd_buf_bytes;
 	uint32_t snd_edge; /* seq: right edge of the largest window seen */
 	bool snd_edge_valid;
-	uint64_t snd_una64;  /* stream offset without wrap */
-	uint64_t una_tx_us;  /* when the segment at una_seen was sent last, or became the first */
-	uint32_t una_seen;   /* seq */
+	uint64_t snd_una64;      /* stream offset without wrap */
+	struct world_sent *sent; /* [WORLD_SENT_N] ring: the latest transmissions */
+	uint32_t sent_n;
 	uint32_t timeouts_n; /* of the context, as far as they were judged */
 	uint64_t cwnd_limit; /* initial window and all that was acknowledged */
 	uint32_t cwnd_una;   /* seq: counted in it up to here */
