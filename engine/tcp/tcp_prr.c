@@ -57,6 +57,8 @@ void tcp_prr_ack(struct tcp_ctx *ctx, const struct tcp_ack *a, uint32_t floor)
 
 void tcp_prr_end(struct tcp_ctx *ctx)
 {
-	if (ctx->loss_state == TCP_LOSS_CWR || ctx->flags2 & TCP_CTX2_UNDO)
+	/* A recovery that follows a path's new MTU has reduced nothing: ssthresh may be boundless. */
+	if ((ctx->loss_state == TCP_LOSS_CWR || ctx->flags2 & TCP_CTX2_UNDO) &&
+			ctx->ssthresh < TCP_CWND_BYTES_MAX)
 		ctx->cwnd = ctx->ssthresh;
 }

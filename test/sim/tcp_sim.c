@@ -444,18 +444,20 @@ static void end_check(struct scenario *sc)
 			world_fail(w, "%c: left over: %u contexts, %u on the flush list, %u in the wheel",
 					'A' + side, host->ctx_used, host->st.flush_n,
 					host->st.wheel.n);
-		for (n = 0, i = host->st.log_free; i != 0 && n < w->conf.log_n; i = host->log[i].next)
+		for (n = 0, i = host->st.log_free; i != 0 && n < w->conf.log_n;
+				i = host->log[i].next)
 			n++;
 		if (n != w->conf.log_n - 1)
-			world_fail(w, "%u of %u send logs are free in the end", n, w->conf.log_n - 1);
+			world_fail(w, "%u of %u send logs are free in the end", n,
+					w->conf.log_n - 1);
 		for (n = 0, i = host->st.ext_free; i != 0 && n < w->conf.ext_n; i = host->ext[i].n)
 			n++;
 		if (n != w->conf.ext_n - 1)
 			world_fail(w, "%c: %u of %u extensions are free in the end", 'A' + side, n,
 					w->conf.ext_n - 1);
 		/* A probe may be impatient with an application that is slow to read. */
-		if (sc->is_calm &&
-				(host->st.stats.retrans_segs > host->st.stats.loss_probes || host->st.stats.timeouts != 0))
+		if (sc->is_calm && (host->st.stats.retrans_segs > host->st.stats.loss_probes ||
+						   host->st.stats.timeouts != 0))
 			world_fail(w, "%c: %llu segments repeated, %llu timeouts on a wire that loses nothing",
 					'A' + side, (unsigned long long)host->st.stats.retrans_segs,
 					(unsigned long long)host->st.stats.timeouts);
