@@ -55,6 +55,44 @@ static void reno_reset(struct tcp_ctx *ctx)
 	ctx->dupacks = 0;
 }
 
+/* Everything that the peer has not SACKed is lost, except what RACK knows to be young. */
+static void lose_all(const struct tcp_env *e, struct tcp_ctx *ctx, bool spare_young)
+{
+	struct tcp_log *log = tcp_sent_log(e, ctx);
+	uint32_t flight = ctx->snd_nxt - ctx->snd_una;
+	bool is_reneged;
+
+	if (log == NULL) {
+		ctx->sacked_bytes = 0;
+		ctx->lost_bytes = flight;
+		ctx->flags |= TCP_CTX_RTX_ONE;
+		ctx->flags &= ~TCP_CTX_RTT_TIMING;
+		return;
+	}
+	/* The byte at snd_una cannot be SACKed; and what did not help last time is not believed twice. */
+	is_reneged = ctx->flags & TCP_CTX_SACK && (log->r[log->first].state == TCP_SENT_SACKED ||
+								  (ctx->backoff_n && spare_young));
+	if (is_reneged) {
+		TCP_COUNT(e, sack_reneging);
+		ctx->flags2 |= TCP_CTX2_RENEGED;
+	}
+	if (is_reneged || !(ctx->flags & TCP_CTX_SACK))
+		ctx->sacked_bytes = 0;
+	for (uint32_t i = 0; i < log->n; i++) {
+		struct tcp_sent *r = &log->r[log->first + i];
+		uint32_t age_us = (uint32_t)e->now_us - r->us32;
+
+		if (is_reneged && r->state == TCP_SENT_SACKED)
+			r->state = TCP_SENT_OUT;
+		if (r->state != TCP_SENT_OUT)
+			continue;
+		if (i && spare_young && !is_reneged && ctx->flags & TCP_CTX_SACK &&
+				age_us < ctx->rack_rtt_us)
+			continue;
+		tcp_sent_lost(ctx, r, NULL);
+	}
+}
+
 /* The segment at snd_una is lost. */
 static void lose_first(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ack *a)
 {
@@ -65,9 +103,9 @@ static void lose_first(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_
 
 	if (log == NULL) {
 		ctx->flags |= TCP_CTX_RTX_ONE;
-		if (ctx->loss_state == TCP_LOSS_RTO || len + ctx->sacked_bytes > flight)
-			ctx->sacked_bytes = 0;
-		ctx->lost_bytes = ctx->loss_state == TCP_LOSS_RTO ? flight : len;
+		if (len + ctx->sacked_bytes > flight)
+			ctx->sacked_bytes = flight - len;
+		ctx->lost_bytes = len;
 		a->lost += len;
 		return;
 	}
@@ -87,12 +125,19 @@ static void identify(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ac
 		uint32_t enough = e->stack->conf.reorder_segs;
 
 		/* RFC 6582 3.2 step 2: these duplicates may be echoes of what we sent again before. */
-		if ((ctx->loss_state < TCP_LOSS_RECOVERY && ctx->dupacks >= enough &&
-				    seq_gt(ctx->snd_una, ctx->recover)) ||
-				(ctx->loss_state >= TCP_LOSS_RECOVERY && a->flags & TCP_ACK_UNA &&
-						seq_lt(ctx->snd_una, ctx->recover) &&
-						ctx->snd_una != ctx->snd_nxt))
+		bool is_partial = a->flags & TCP_ACK_UNA && seq_lt(ctx->snd_una, ctx->recover);
+
+		if (ctx->loss_state == TCP_LOSS_RTO) {
+			/* Everything is lost already; without a log nothing has noted it. */
+			if (is_partial && ctx->sent_log == 0)
+				lose_all(e, ctx, false);
+		} else if (ctx->loss_state == TCP_LOSS_RECOVERY
+						? is_partial
+						: ctx->dupacks >= enough &&
+								  seq_gt(ctx->snd_una,
+										  ctx->recover)) {
 			lose_first(e, ctx, a);
+		}
 		return;
 	}
 	wait_us = tcp_rack_detect(e, ctx, a);
@@ -147,7 +192,7 @@ void tcp_loss_cwr(const struct tcp_env *e, struct tcp_ctx *ctx)
 
 void tcp_loss_enter_recovery(const struct tcp_env *e, struct tcp_ctx *ctx, bool by_ece)
 {
-	bool reduces = ctx->loss_state < TCP_LOSS_CWR;
+	bool reduces = ctx->loss_state != TCP_LOSS_CWR && ctx->loss_state != TCP_LOSS_RECOVERY;
 
 	if (reduces)
 		tcp_prr_begin(e, ctx);
@@ -278,44 +323,6 @@ void tcp_loss_ack(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ack *
 
 /* ---- timeout ---- */
 
-/* Everything that the peer has not SACKed is lost, except what RACK knows to be young. */
-static void lose_all(const struct tcp_env *e, struct tcp_ctx *ctx, bool spare_young)
-{
-	struct tcp_log *log = tcp_sent_log(e, ctx);
-	uint32_t flight = ctx->snd_nxt - ctx->snd_una;
-	bool is_reneged;
-
-	if (log == NULL) {
-		ctx->sacked_bytes = 0;
-		ctx->lost_bytes = flight;
-		ctx->flags |= TCP_CTX_RTX_ONE;
-		ctx->flags &= ~TCP_CTX_RTT_TIMING;
-		return;
-	}
-	/* The byte at snd_una cannot be SACKed; and what did not help last time is not believed twice. */
-	is_reneged = ctx->flags & TCP_CTX_SACK && (log->r[log->first].state == TCP_SENT_SACKED ||
-								  (ctx->backoff_n && spare_young));
-	if (is_reneged) {
-		TCP_COUNT(e, sack_reneging);
-		ctx->flags2 |= TCP_CTX2_RENEGED;
-	}
-	if (is_reneged || !(ctx->flags & TCP_CTX_SACK))
-		ctx->sacked_bytes = 0;
-	for (uint32_t i = 0; i < log->n; i++) {
-		struct tcp_sent *r = &log->r[log->first + i];
-		uint32_t age_us = (uint32_t)e->now_us - r->us32;
-
-		if (is_reneged && r->state == TCP_SENT_SACKED)
-			r->state = TCP_SENT_OUT;
-		if (r->state != TCP_SENT_OUT)
-			continue;
-		if (i && spare_young && !is_reneged && ctx->flags & TCP_CTX_SACK &&
-				age_us < ctx->rack_rtt_us)
-			continue;
-		tcp_sent_lost(ctx, r, NULL);
-	}
-}
-
 void tcp_loss_rto(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
 	bool is_new = ctx->loss_state < TCP_LOSS_RECOVERY;
@@ -348,6 +355,11 @@ void tcp_loss_resend(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
 	if (ctx->snd_una == ctx->snd_nxt || ctx->flags & TCP_CTX_PROBED)
 		return;
+	/* The new beginning is no faster than the path was before (Linux, tcp_current_ssthresh()). */
+	if (ctx->loss_state != TCP_LOSS_CWR && ctx->loss_state != TCP_LOSS_RECOVERY &&
+			ctx->ssthresh < ctx->cwnd - ctx->cwnd / 4)
+		ctx->ssthresh = ctx->cwnd - ctx->cwnd / 4;
+	ctx->prior_ssthresh = 0;
 	lose_all(e, ctx, false);
 	ctx->flags2 &= ~(TCP_CTX2_UNDO | TCP_CTX2_FRTO | TCP_CTX2_FRTO_NEW);
 	if (ctx->loss_state != TCP_LOSS_RTO)
@@ -435,6 +447,9 @@ bool tcp_loss_output(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t *pip
 		/* No room for another record: the rest of this one counts as sent, and is judged by its age. */
 		(void)tcp_sent_cut(e, ctx, lo + n);
 		tcp_sent_again(e, ctx, tcp_sent_at(e, ctx, lo));
+		/* The timer waits for this one now (RFC 8985 7, Linux). */
+		if (lo == ctx->snd_una && !(ctx->flags2 & TCP_CTX2_TIMER_REO))
+			tcp_timer_arm_rto(e, ctx);
 		*pipe += n;
 		count_again(e, ctx, n);
 		tcp_undo_sent_again(e, ctx, n);

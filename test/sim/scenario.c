@@ -147,7 +147,7 @@ struct tcp_ctx_info scenario_info(struct scenario *s)
 {
 	struct tcp_ctx_info info;
 
-	tcp_ctx_info(&s->f.w.host[0].st, scenario_ctx(s), &info);
+	tcp_ctx_info(&s->f.w.host[0].st, scenario_ctx(s), s->f.w.now_us, &info);
 	return info;
 }
 

@@ -201,6 +201,7 @@ static const struct row {
 		{"newreno-two-holes", newreno_two_holes,
 				{.no_sack = true, .initial_window_segs = 32}},
 		{"rto-after-tail-loss", rto_after_tail_loss, {0}},
+		{"rto-after-tail-loss-no-sack", rto_after_tail_loss, {.no_sack = true}},
 		{"rto-backs-off", rto_backs_off, {0}},
 		{"reassembly", reassembly, {0}},
 		{"reassembly-no-sack", reassembly, {.no_sack = true}},
@@ -209,6 +210,7 @@ static const struct row {
 		{"duplicate-is-harmless", duplicate_is_harmless, {0}},
 		{"lost-acks-are-harmless", lost_acks_are_harmless, {0}},
 		{"path-mtu-shrinks", path_mtu_shrinks, {0}},
+		{"path-mtu-shrinks-no-sack", path_mtu_shrinks, {.no_sack = true}},
 		{"newreno-halves", newreno_halves, {.cc = TCP_CC_NEWRENO}},
 		{"cubic-keeps-seven-tenths", cubic_keeps_seven_tenths, {.cc = TCP_CC_CUBIC}},
 };
