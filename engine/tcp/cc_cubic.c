@@ -10,8 +10,12 @@
  * ACK. Windows are bytes, times milliseconds; C = 0.4 segments/s^3, beta = 0.7. In the
  * Reno-friendly region w_est, what NewReno with the same beta would have, is followed if larger.
  *
+ * Slow start ends by HyStart++. What a reduction changes is kept until the next, so that one that proves spurious can be
+ * undone (RFC 9438 4.9.1).
+ *
  * Limits: |t - K| is taken as at most 60 s.   RFC 9438.
  */
+#include "engine/tcp/cc_hystart.h"
 #include "engine/tcp/tcp_int.h"
 
 #define T_MS_MAX 60000
@@ -27,6 +31,13 @@ struct cubic {
 	uint32_t epoch_ms; /* 0 = no epoch yet */
 	uint32_t last_ms;  /* curve evaluated */
 	uint32_t acked;    /* bytes since */
+	/* before the last reduction */
+	uint32_t prior_w_max;
+	uint32_t prior_w_est;
+	uint32_t prior_origin;
+	uint32_t prior_k_ms;
+	uint32_t prior_epoch_ms;
+	struct hystart hystart;
 };
 ETA_STATIC_ASSERT(
 		sizeof(struct cubic) <= TCP_CTX_CC_WORDS * sizeof(uint64_t), "cc_state too small");
@@ -66,12 +77,40 @@ static uint32_t cubic_ssthresh(struct tcp_ctx *ctx, uint32_t flight)
 	struct cubic *s = state_of(ctx);
 
 	(void)flight;
+	s->prior_w_max = s->w_max;
+	s->prior_w_est = s->w_est;
+	s->prior_origin = s->origin;
+	s->prior_k_ms = s->k_ms;
+	s->prior_epoch_ms = s->epoch_ms;
 	/* Fast convergence: a loss below the last maximum means that a newcomer needs room. */
 	s->w_max = ctx->cwnd < s->w_max ? (uint32_t)((uint64_t)ctx->cwnd * 17 / 20) : ctx->cwnd;
 	s->cwnd_prior = ctx->cwnd;
 	s->epoch_ms = 0;
 	s->acked = 0;
 	return (uint32_t)((uint64_t)ctx->cwnd * 7 / 10);
+}
+
+static uint32_t cubic_undo_cwnd(struct tcp_ctx *ctx)
+{
+	struct cubic *s = state_of(ctx);
+
+	s->w_max = s->prior_w_max;
+	s->w_est = s->prior_w_est;
+	s->origin = s->prior_origin;
+	s->k_ms = s->prior_k_ms;
+	s->epoch_ms = s->prior_epoch_ms;
+	return ctx->cwnd > ctx->prior_cwnd ? ctx->cwnd : ctx->prior_cwnd;
+}
+
+static void cubic_acked(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *a)
+{
+	if (ctx->cwnd < ctx->ssthresh)
+		hystart_acked(e, &state_of(ctx)->hystart, ctx, a);
+}
+
+static uint32_t cubic_slow_start(struct tcp_ctx *ctx, uint32_t acked)
+{
+	return hystart_growth(&state_of(ctx)->hystart, ctx, acked);
 }
 
 static void epoch_begin(struct tcp_ctx *ctx, struct cubic *s, uint32_t now_ms)
@@ -141,4 +180,7 @@ const struct tcp_cc_ops tcp_cc_cubic = {
 		.ssthresh = cubic_ssthresh,
 		.avoid = cubic_avoid,
 		.restart = cubic_restart,
+		.acked = cubic_acked,
+		.slow_start = cubic_slow_start,
+		.undo_cwnd = cubic_undo_cwnd,
 };

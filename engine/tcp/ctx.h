@@ -196,8 +196,8 @@ struct tcp_ctx {
 	uint64_t cc_state[TCP_CTX_CC_WORDS];
 	/* pacing and ECN */
 	uint64_t pacing_rate; /* bytes/s, 0 = none */
-	uint32_t pacing_us32; /* the next segment may leave now or later, valid with PACED */
-	uint32_t ecn_seq;     /* snd_nxt at the last ECN reduction */
+	uint32_t pacing_us32; /* what was sent will have been sent at pacing_rate, valid with PACED */
+	uint32_t pacing_ns;   /* beyond pacing_us32, below 1000 */
 	uint32_t ce_bytes;    /* received with CE since the connection began */
 	uint32_t ece_bytes;   /* acknowledged with ECE since */
 	uint32_t soft_error; /* enum eta_status that ICMP told, 0 = none: the reason if all fails */

@@ -46,6 +46,8 @@ enum tcp_cc_id {
 	TCP_CC_DEFAULT = 0, /* conf.cc */
 	TCP_CC_NEWRENO = 1,
 	TCP_CC_CUBIC = 2,
+	TCP_CC_DCTCP = 3,
+	TCP_CC_BBR = 4,
 	TCP_CC_N
 };
 

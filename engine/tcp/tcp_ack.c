@@ -172,10 +172,38 @@ static inline void grow(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t d
 		ctx->flags &= ~TCP_CTX_CWND_LIMITED;
 }
 
+/*
+ * The same where ECN, pacing or HyStart++ want to hear of the ACK: apart, so that the usual one needs no
+ * struct tcp_ack in memory.
+ */
+static __attribute__((noinline)) void ack_heard(
+		const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t ack)
+{
+	struct tcp_ack a = {.ack = ack, .prior_una = ctx->snd_una, .prior_fack = ctx->snd_una};
+
+	a.prior_pipe = tcp_loss_pipe(ctx);
+	advance(e, ctx, &a);
+	if (a.rtt_us_max)
+		sample_rtt(e, ctx, &a);
+	tcp_cc_ack(e, ctx, &a);
+	if (!tcp_cc_control(e, ctx, &a))
+		grow(e, ctx, a.delivered);
+	if (ctx->flags2 & TCP_CTX2_PACED)
+		tcp_pace_update(ctx);
+	arm(e, ctx, &a);
+	if (tcp_tx_pending(ctx))
+		tcp_owe(e, ctx, TCP_CTX_OUTPUT);
+}
+
 void tcp_ack_fast(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t ack)
 {
 	struct tcp_ack a = {.ack = ack, .prior_una = ctx->snd_una, .prior_fack = ctx->snd_una};
 
+	if (ETA_UNLIKELY(ctx->flags2 & (TCP_CTX2_PACED | TCP_CTX2_ECN)) ||
+			(ctx->flags & TCP_CTX_CWND_LIMITED && ctx->cwnd < ctx->ssthresh)) {
+		ack_heard(e, ctx, ack);
+		return;
+	}
 	advance(e, ctx, &a);
 	if (a.rtt_us_max)
 		sample_rtt(e, ctx, &a);
@@ -190,12 +218,19 @@ static void conclude(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ac
 	uint32_t lost = ctx->lost_bytes;
 
 	sample_rtt(e, ctx, a);
+	if (a->flags & TCP_ACK_ECE)
+		tcp_ecn_ack(e, ctx, a);
+	tcp_cc_ack(e, ctx, a);
 	tcp_loss_ack(e, ctx, a);
-	if (ctx->loss_state == TCP_LOSS_CWR || ctx->loss_state == TCP_LOSS_RECOVERY)
+	if (tcp_cc_control(e, ctx, a))
+		; /* cwnd is decided */
+	else if (ctx->loss_state == TCP_LOSS_CWR || ctx->loss_state == TCP_LOSS_RECOVERY)
 		/* Without SACK each partial ACK sends one segment again (RFC 6582 3.2 step 3). */
 		tcp_prr_ack(ctx, a, !(ctx->flags & TCP_CTX_SACK) && a->lost ? ctx->mss : 0);
 	else if (a->flags & TCP_ACK_UNA)
 		grow(e, ctx, a->delivered);
+	if (ctx->flags2 & TCP_CTX2_PACED)
+		tcp_pace_update(ctx);
 	if (a->flags & TCP_ACK_UNA)
 		arm(e, ctx, a);
 	if (tcp_tx_pending(ctx) || ctx->lost_bytes || lost)
@@ -214,6 +249,8 @@ bool tcp_ack_rx(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_s
 	bool in_flight = ctx->snd_una != ctx->snd_nxt && !(ctx->flags & TCP_CTX_PERSIST);
 	bool is_classic;
 
+	if (seg->flags & TCP_ECE && ctx->flags2 & TCP_CTX2_ECN)
+		a.flags |= TCP_ACK_ECE;
 	if (seq_gt(seg->ack, ctx->snd_nxt)) {
 		TCP_COUNT(e, acks_unsent);
 		tcp_tx_challenge(e, ctx);

@@ -128,6 +128,16 @@ enum tcp_verdict tcp_syn_sent_rx(
 enum tcp_verdict tcp_time_wait_rx(
 		const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg);
 
+#define TCP_CTX2_CAREFUL \
+	(TCP_CTX2_TLP | TCP_CTX2_CE_LAST) /* why every segment takes the slow path */
+
+/* One of the reasons has changed. */
+static inline void tcp_rx_careful(struct tcp_ctx *ctx)
+{
+	ctx->flags &= ~TCP_CTX_CAREFUL;
+	ctx->flags |= ctx->flags2 & TCP_CTX2_CAREFUL ? TCP_CTX_CAREFUL : 0;
+}
+
 /* ---- life (tcp_conn.c) ---- */
 
 /* What SYN options agree on. */
@@ -256,9 +266,12 @@ struct tcp_ack {
 	uint32_t rtt_us;     /* of the newest bytes that were sent once only; 0 = no sample */
 	uint32_t rtt_us_max; /* the same of the oldest of them: the ACK may have been delayed */
 	/* rate sample (draft-ietf-ccwg-bbr, delivery rate): over the flight of the newest delivered bytes */
-	uint32_t rate_bytes; /* delivered in ... */
-	uint32_t rate_us;    /* ... this time; 0 = no sample */
-	uint32_t rate_prior; /* tcp_delivered() when they were sent */
+	uint32_t rate_bytes;      /* delivered in ... */
+	uint32_t rate_us;         /* ... this time; 0 = no sample */
+	uint32_t rate_prior;      /* tcp_delivered() when they were sent */
+	uint32_t rate_prior_us32; /* and when the newest of that had been delivered */
+	uint32_t rate_sent_us32;  /* when they were sent */
+	bool has_rate;            /* the fields above are valid */
 	bool rate_app_limited;
 	bool rate_rtx;
 };
@@ -402,8 +415,9 @@ static inline void tcp_timer_arm(
  * A congestion control. cwnd and ssthresh in bytes; state in ctx->cc_state, zeroed before init. Optional functions may
  * be NULL. Context: hot where an ACK calls it.
  */
-#define TCP_CC_ECN 0x1u   /* asks for ECN whatever the configuration says (RFC 8257) */
-#define TCP_CC_PACED 0x2u /* sets pacing_rate */
+#define TCP_CC_ECN 0x1u       /* asks for ECN whatever the configuration says (RFC 8257) */
+#define TCP_CC_PACED 0x2u     /* sets pacing_rate, wants rate samples */
+#define TCP_CC_EVERY_ACK 0x4u /* acked() beyond slow start, too */
 struct tcp_cc_ops {
 	const char *name;
 	uint32_t flags; /* TCP_CC_ECN, TCP_CC_PACED */
@@ -414,7 +428,9 @@ struct tcp_cc_ops {
 	void (*avoid)(struct tcp_ctx *ctx, uint32_t acked, uint32_t now_ms);
 	/* Time without growth has passed: recovery or RTO ended, or the sender was idle. */
 	void (*restart)(struct tcp_ctx *ctx);
-	/* Optional. Every ACK that delivered bytes, before cwnd moves: RTT samples, marks. */
+	/* Optional. By how much @acked bytes enlarge cwnd in slow start; NULL = by all of them. */
+	uint32_t (*slow_start)(struct tcp_ctx *ctx, uint32_t acked);
+	/* Optional. Every ACK that delivered bytes, before cwnd moves: RTT samples, marks. In slow start, or EVERY_ACK. */
 	void (*acked)(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *ack);
 	/* Optional. Owns cwnd and pacing_rate on each ACK; neither PRR nor avoid() is asked then. */
 	void (*control)(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *ack);
@@ -428,9 +444,19 @@ struct tcp_cc_ops {
 
 extern const struct tcp_cc_ops tcp_cc_newreno;
 extern const struct tcp_cc_ops tcp_cc_cubic;
+extern const struct tcp_cc_ops tcp_cc_dctcp;
+extern const struct tcp_cc_ops tcp_cc_bbr;
 
 const struct tcp_cc_ops *tcp_cc_get(uint8_t cc);
 void tcp_cc_set(struct tcp_ctx *ctx, uint8_t cc);
+/* The user chooses another for an established connection. */
+void tcp_cc_change(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* One segment per window of acknowledged bytes (RFC 5681 3.1); *@sum: bytes towards the next. */
+void tcp_cc_reno_avoid(struct tcp_ctx *ctx, uint32_t *sum, uint32_t acked);
+/* What the algorithm wants to know of an ACK before loss is judged and cwnd moves; closes the rate sample. */
+void tcp_cc_ack(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ack *a);
+/* After loss was judged. Return: the algorithm owns cwnd, and has set it. */
+bool tcp_cc_control(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *a);
 /* Set the initial window; at ESTABLISHED, when the MSS is known. */
 void tcp_cc_open(const struct tcp_env *e, struct tcp_ctx *ctx);
 void tcp_cc_acked(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t acked);
@@ -440,5 +466,52 @@ void tcp_cc_reduce(struct tcp_ctx *ctx);
 void tcp_cc_rto(struct tcp_ctx *ctx);
 /* About to send with nothing in flight: after idle time cwnd is stale (RFC 5681 4.1). */
 void tcp_cc_idle(const struct tcp_env *e, struct tcp_ctx *ctx);
+
+/* ---- delivery rate (tcp_rate.c) ---- */
+
+/* What is in flight ends a bubble: the user, or we ourselves, sent less than the path could take. */
+void tcp_rate_limit(struct tcp_ctx *ctx);
+/* The same, if the user left cwnd unused. Before bytes are queued, and before an ACK is taken. */
+void tcp_rate_check_limit(struct tcp_ctx *ctx);
+/* New bytes have left; with PACED. */
+void tcp_rate_sent(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* @r was delivered by this ACK; before it leaves the log. */
+void tcp_rate_delivered(struct tcp_ctx *ctx, const struct tcp_sent *r, struct tcp_ack *a);
+/* All was delivered: close the sample. */
+void tcp_rate_ack(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ack *a);
+
+/* ---- pacing (tcp_pace.c) ---- */
+
+/* Pace or not, by configuration, algorithm, and the user's limit. */
+void tcp_pace_open(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* pacing_rate becomes @rate bytes/s, or the user's limit. */
+void tcp_pace_set(struct tcp_ctx *ctx, uint64_t rate);
+/* The rate from cwnd and RTT, for algorithms that set none. */
+void tcp_pace_update(struct tcp_ctx *ctx);
+/* @bytes have left. */
+void tcp_pace_sent(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t bytes);
+/* Sending begins after a pause. */
+void tcp_pace_idle(const struct tcp_env *e, struct tcp_ctx *ctx);
+/*
+ * Return: bytes of @room that may leave now; if they are fewer than @need, 0, and output will be tried again in time.
+ * Only with PACED.
+ */
+uint32_t tcp_pace_room(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t room, uint32_t need);
+
+/* ---- explicit congestion notification (tcp_ecn.c) ---- */
+
+#define ECN_ECT0 2u /* IP's ECN field */
+#define ECN_CE 3u
+
+/* A SYN or SYN-ACK leaves. */
+void tcp_ecn_syn(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_txseg *seg);
+/* A SYN or SYN-ACK came. */
+void tcp_ecn_agree(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg);
+/* Any other segment leaves, where ECN is agreed. */
+void tcp_ecn_tx(struct tcp_ctx *ctx, struct tcp_txseg *seg);
+/* An acceptable segment came, where ECN is agreed; before its text is taken. */
+void tcp_ecn_rx(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg);
+/* An ACK with ECE (TCP_ACK_ECE), when all that it delivered is known; before loss is judged. */
+void tcp_ecn_ack(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ack *a);
 
 #endif

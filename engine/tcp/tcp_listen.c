@@ -35,6 +35,7 @@ static void take_syn(const struct tcp_env *e, struct tcp_ctx *ctx, const struct 
 	ctx->rx_last_ms = e->now_ms;
 	ctx->segs_in++;
 	tcp_conn_agree(e, ctx, &opts);
+	tcp_ecn_agree(e, ctx, seg);
 }
 
 static void embryo_init(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ctx *master,

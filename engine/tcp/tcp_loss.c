@@ -192,7 +192,9 @@ void tcp_loss_cwr(const struct tcp_env *e, struct tcp_ctx *ctx)
 
 void tcp_loss_enter_recovery(const struct tcp_env *e, struct tcp_ctx *ctx, bool by_ece)
 {
-	bool reduces = ctx->loss_state != TCP_LOSS_CWR && ctx->loss_state != TCP_LOSS_RECOVERY;
+	/* A reduction under way is one; but not if its window has passed, or for what a timeout lost. */
+	bool reduces = (ctx->loss_state != TCP_LOSS_CWR && ctx->loss_state != TCP_LOSS_RECOVERY) ||
+		       seq_ge(ctx->snd_una, ctx->recover);
 
 	if (reduces)
 		tcp_prr_begin(e, ctx);
@@ -425,6 +427,7 @@ bool tcp_loss_output(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t *pip
 	if (ctx->sent_log == 0)
 		return !(ctx->flags & TCP_CTX_RTX_ONE) || output_first(e, ctx, pipe);
 	for (uint32_t sends = 0; ctx->lost_bytes; sends++) {
+		uint32_t room = ctx->cwnd > *pipe ? ctx->cwnd - *pipe : 0;
 		struct tcp_sent *r;
 		uint32_t len, n, lo;
 
@@ -433,7 +436,10 @@ bool tcp_loss_output(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t *pip
 		if (i == log->n)
 			return true;
 		r = &log->r[log->first + i];
-		len = piece_of(e, ctx, r->hi - r->lo, ctx->cwnd > *pipe ? ctx->cwnd - *pipe : 0);
+		len = r->hi - r->lo;
+		if (ETA_UNLIKELY(ctx->flags2 & TCP_CTX2_PACED))
+			room = tcp_pace_room(e, ctx, room, len < ctx->mss ? len : ctx->mss);
+		len = piece_of(e, ctx, len, room);
 		if (len == 0)
 			return true;
 		if (sends == TCP_OUTPUT_SENDS) {

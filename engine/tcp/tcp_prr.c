@@ -28,7 +28,8 @@ void tcp_prr_ack(struct tcp_ctx *ctx, const struct tcp_ack *a, uint32_t floor)
 	uint32_t pipe = tcp_loss_pipe(ctx);
 	uint32_t send;
 
-	if ((a->delivered == 0 && floor == 0) || ctx->prior_cwnd == 0)
+	if ((a->delivered == 0 && floor == 0) || ctx->prior_cwnd == 0 ||
+			tcp_cc_get(ctx->cc)->control)
 		return;
 	ctx->prr_delivered += a->delivered;
 	if (pipe > ctx->ssthresh) {
@@ -57,6 +58,8 @@ void tcp_prr_ack(struct tcp_ctx *ctx, const struct tcp_ack *a, uint32_t floor)
 
 void tcp_prr_end(struct tcp_ctx *ctx)
 {
+	if (tcp_cc_get(ctx->cc)->control)
+		return;
 	/* A recovery that follows a path's new MTU has reduced nothing: ssthresh may be boundless. */
 	if ((ctx->loss_state == TCP_LOSS_CWR || ctx->flags2 & TCP_CTX2_UNDO) &&
 			ctx->ssthresh < TCP_CWND_BYTES_MAX)

@@ -200,7 +200,7 @@ void tcp_tlp_timeout(const struct tcp_env *e, struct tcp_ctx *ctx)
 void tcp_tlp_end(struct tcp_ctx *ctx)
 {
 	ctx->flags2 &= ~(TCP_CTX2_TLP | TCP_CTX2_TLP_RTX);
-	ctx->flags &= ~TCP_CTX_CAREFUL;
+	tcp_rx_careful(ctx);
 }
 
 void tcp_tlp_ack(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *a)

@@ -22,7 +22,7 @@
 #include "engine/tcp/tcp_int.h"
 
 #define OPT_TS_BYTES 12
-#define TCP_FLAGS_PREDICTED (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK | TCP_URG)
+#define TCP_FLAGS_PREDICTED (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK | TCP_URG | TCP_ECE | TCP_CWR)
 
 static inline uint32_t load_be32(const uint8_t *p)
 {
@@ -49,6 +49,9 @@ static inline bool is_predicted(
 	if ((seg->flags & TCP_FLAGS_PREDICTED) != TCP_ACK || seg->seq != ctx->rcv_nxt)
 		return false;
 	if (seg->len > ctx->rcv_adv - ctx->rcv_nxt)
+		return false;
+	/* Congestion on the way? */
+	if (seg->ecn == ECN_CE)
 		return false;
 	/* The ACK: for something in flight; or an old one, with text. */
 	if (seg->ack - ctx->snd_una > ctx->snd_nxt - ctx->snd_una)

@@ -286,6 +286,9 @@ static bool rx_syn(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tc
 			ctx->oow_last_ms = e->now_ms ? e->now_ms : 1;
 			ctx->flags |= TCP_CTX_SYN_RTX;
 			ctx->flags &= ~TCP_CTX_RTT_TIMING;
+			/* ... or this is a second attempt without ECN (RFC 3168 6.1.1.1). */
+			if (!(seg->flags & TCP_ECE))
+				ctx->flags2 &= ~TCP_CTX2_ECN;
 			tcp_tx_syn(e, ctx);
 		}
 		return false;
@@ -349,6 +352,8 @@ static enum tcp_verdict rx_synchronized(
 	}
 	if (tcp_fin_is_acked(ctx) && tcp_conn_fin_acked(e, ctx))
 		return TCP_RX_FREED;
+	if (ctx->flags2 & TCP_CTX2_ECN)
+		tcp_ecn_rx(e, ctx, seg);
 	tcp_rx_urg(e, ctx, seg);
 	if (tcp_rx_text(e, ctx, seg, seg->seq))
 		return TCP_RX_FREED;

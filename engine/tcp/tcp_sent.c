@@ -68,7 +68,10 @@ struct tcp_log *tcp_sent_log(const struct tcp_env *e, struct tcp_ctx *ctx)
 			.delivered = (uint32_t)ctx->tx_bytes,
 			.delivered_us32 = ctx->sent_us32,
 			.first_us32 = ctx->sent_us32,
-			.flags = (uint8_t)(ctx->flags & TCP_CTX_RTT_TIMING ? 0 : TCP_SENT_RTX),
+			.flags = (uint8_t)((ctx->flags & TCP_CTX_RTT_TIMING ? 0 : TCP_SENT_RTX) |
+					   (ctx->flags2 & TCP_CTX2_APP_LIMITED
+									   ? TCP_SENT_APP_LIMITED
+									   : 0)),
 	};
 	ctx->delivered_us32 = ctx->sent_us32;
 	ctx->first_us32 = ctx->sent_us32;
@@ -261,6 +264,8 @@ static void learn(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp
 	if (seq_gt(end, ctx->rack_fack))
 		ctx->rack_fack = end;
 	tcp_rack_advance(e, ctx, r, end, a);
+	if (ctx->flags2 & TCP_CTX2_PACED)
+		tcp_rate_delivered(ctx, r, a);
 }
 
 void tcp_sent_acked(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ack *a)

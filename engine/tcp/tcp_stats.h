@@ -74,6 +74,9 @@
 	X(dsack_ofo_sent, "TcpExtTCPDSACKOfoSent")               \
 	X(ext_full, "TcpExtTCPExtFull")                          \
 	X(log_full, "TcpExtTCPSentLogFull")                      \
+	X(hystart_delay, "TcpExtTCPHystartDelayDetect")          \
+	X(delivered_ce, "TcpExtTCPDeliveredCE")                  \
+	X(in_ce, "IpExtInCEPkts")                                \
 	X(reqq_full, "TcpExtTCPAcceptDeferred")
 
 struct tcp_stats {

@@ -218,16 +218,18 @@ static void fire_delack(const struct tcp_env *e, struct tcp_ctx *ctx)
 
 static void fire_xmit(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
-	uint32_t cork = ctx->flags & TCP_CTX_CORK;
+	/* Pacing wants to go on: no reason to end what CORK holds back. */
+	bool is_paced = ctx->flags2 & TCP_CTX2_PACED && ctx->snd_una != ctx->snd_nxt;
+	uint32_t cork = is_paced ? 0 : ctx->flags & (TCP_CTX_CORK | TCP_CTX_MORE);
 
 	ctx->xmit_at_ms = 0;
 	if (ctx->state == TCP_STATE_SYN_SENT || ctx->state == TCP_STATE_SYN_RECEIVED) {
 		tcp_tx_syn(e, ctx);
 		return;
 	}
-	ctx->flags &= ~(cork | TCP_CTX_MORE);
+	ctx->flags &= ~cork;
 	tcp_output(e, ctx);
-	ctx->flags |= cork;
+	ctx->flags |= cork & TCP_CTX_CORK;
 }
 
 static bool fire_keepalive(const struct tcp_env *e, struct tcp_ctx *ctx)

@@ -86,6 +86,8 @@ static void tx_ctl(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t seq, u
 	seg.opt_len = tcp_opt_put(e, ctx, seg.opt);
 	seg.mss = (uint16_t)(ctx->mss_base - seg.opt_len);
 	seg.off = tcp_snd_off(ctx, seq);
+	if (ETA_UNLIKELY(ctx->flags2 & TCP_CTX2_ECN))
+		tcp_ecn_tx(ctx, &seg);
 	TCP_COUNT(e, out_segs);
 	ctx->segs_out++;
 	(void)tcp_up_send(e->core, ctx, NULL, &seg); /* lost here is lost by the network */
@@ -185,6 +187,7 @@ void tcp_tx_syn(const struct tcp_env *e, struct tcp_ctx *ctx)
 	}
 	seg.wnd = (uint16_t)(wnd < UINT16_MAX ? wnd : UINT16_MAX); /* never scaled here */
 	seg.opt_len = tcp_opt_put_syn(e, ctx, seg.opt);
+	tcp_ecn_syn(e, ctx, &seg);
 	TCP_COUNT(e, out_segs);
 	ctx->segs_out++;
 	if (!(ctx->flags & TCP_CTX_SYN_RTX)) {
@@ -213,6 +216,16 @@ static void tx_urg(struct tcp_ctx *ctx, struct tcp_txseg *seg)
 	seg->urg = (uint16_t)(ahead < UINT16_MAX ? ahead : UINT16_MAX);
 }
 
+/* What pacing and ECN note of a segment that has left. */
+static void sent_marks(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_txseg *seg,
+		uint32_t sent)
+{
+	if (ctx->flags2 & TCP_CTX2_PACED)
+		tcp_pace_sent(e, ctx, sent);
+	if (seg->flags & TCP_CWR)
+		ctx->flags2 &= ~TCP_CTX2_CWR_OWED;
+}
+
 uint32_t tcp_tx_range(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t seq, uint32_t end,
 		bool is_retransmit)
 {
@@ -239,6 +252,8 @@ uint32_t tcp_tx_range(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t seq
 		seg.flags |= TCP_PSH;
 	if (ETA_UNLIKELY(ctx->flags & TCP_CTX_URG_SENT))
 		tx_urg(ctx, &seg);
+	if (ETA_UNLIKELY(ctx->flags2 & TCP_CTX2_ECN))
+		tcp_ecn_tx(ctx, &seg);
 	sent = tcp_up_send(e->core, ctx, NULL, &seg);
 	if (len == 0)
 		sent = 0; /* a lone FIN that could not go: lost by the network */
@@ -247,6 +262,8 @@ uint32_t tcp_tx_range(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t seq
 	else if ((uint32_t)sent > len)
 		sent = (int32_t)len;
 	ack_sent(ctx);
+	if (ETA_UNLIKELY(ctx->flags2 & (TCP_CTX2_PACED | TCP_CTX2_CWR_OWED)))
+		sent_marks(e, ctx, &seg, (uint32_t)sent);
 	if (len > seg.mss)
 		segs = (len + seg.mss - 1) / seg.mss;
 	e->stack->stats.out_segs += segs;
@@ -311,10 +328,14 @@ static uint32_t sendable(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t 
 			burst = mss;
 		if (room > burst)
 			room = burst;
-		if (ETA_UNLIKELY(ctx->flags & TCP_CTX_URG_SENT && room > mss))
-			/* the pointer is relative to the segment: it must not be repeated */
+		if (ETA_UNLIKELY(ctx->flags & TCP_CTX_URG_SENT ||
+				    ctx->flags2 & TCP_CTX2_CWR_OWED) &&
+				room > mss)
+			/* pointer and CWR stand for one segment: they must not be repeated */
 			room = mss;
 	}
+	if (ETA_UNLIKELY(ctx->flags2 & TCP_CTX2_PACED))
+		room = tcp_pace_room(e, ctx, room, avail < mss ? avail : mss);
 	if (avail <= room)
 		return with_tail(ctx, avail);
 	if (room >= mss)
@@ -334,6 +355,8 @@ static inline void new_sent(const struct tcp_env *e, struct tcp_ctx *ctx, uint32
 	ctx->snd_nxt += n;
 	ctx->tx_last_ms = e->now_ms;
 	tcp_sent_add(e, ctx, ctx->snd_nxt - n, ctx->snd_nxt);
+	if (ETA_UNLIKELY(ctx->flags2 & TCP_CTX2_PACED))
+		tcp_rate_sent(e, ctx);
 	/* An answer makes it a dialogue; what is said before the peer has said anything does not. */
 	if (e->now_ms - ctx->rx_last_ms < e->stack->conf.delack_ms && ctx->rcv_nxt != ctx->irs + 1)
 		ctx->flags |= TCP_CTX_PINGPONG;

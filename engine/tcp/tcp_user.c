@@ -67,6 +67,8 @@ static inline void write_to(
 		return;
 	if (ctx->snd_tail == ctx->snd_una)
 		ctx->busy_at_ms = e->now_ms;
+	if (ETA_UNLIKELY(ctx->flags2 & TCP_CTX2_PACED))
+		tcp_rate_check_limit(ctx);
 	ctx->snd_tail = tail;
 	ctx->flags = (ctx->flags & ~TCP_CTX_MORE) | more;
 	if (tcp_state_sends(ctx->state))
@@ -223,14 +225,12 @@ void tcp_param(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
 		const struct tcp_param *param, uint64_t now_us)
 {
 	struct tcp_env e = TCP_ENV(stack, env, now_us);
-	uint8_t cc = param->cc ? param->cc : stack->conf.cc;
 
 	tcp_conn_set_param(&e, ctx, param);
 	if (!tcp_state_sends(ctx->state) && ctx->state != TCP_STATE_FIN_WAIT_2)
 		return;
 	tcp_conn_set_mss(ctx);
-	if (cc != ctx->cc && cc < TCP_CC_N)
-		tcp_cc_set(ctx, cc);
+	tcp_cc_change(&e, ctx);
 	tcp_timer_arm_long(&e, ctx);
 	if (ctx->flags & TCP_CTX_QUICKACK && ctx->flags & TCP_CTX_ACK_OWED)
 		tcp_owe(&e, ctx, TCP_CTX_ACK_NOW);
