@@ -56,7 +56,8 @@ struct pair {
 	uint32_t wire_n;
 	uint32_t order;
 	/* how bad */
-	uint32_t loss_permille, dup_permille, reorder_permille, place_permille, send_permille;
+	uint32_t mark_permille, loss_permille, dup_permille, reorder_permille, place_permille,
+			send_permille;
 	uint32_t delay_us;
 	bool superframes;
 	uint64_t link_free_us[2];
@@ -143,6 +144,7 @@ static void on_closed(struct core *core, struct tcp_ctx *ctx, enum eta_status wh
 static void wire_put(struct pair *p, struct end *from, const struct tcp_txseg *seg, uint32_t segs)
 {
 	uint64_t at_us = p->now_us + p->delay_us;
+	bool is_marked = chance(p, p->mark_permille);
 
 	if (chance(p, p->loss_permille) || p->wire_n == WIRE_MAX)
 		return;
@@ -156,6 +158,9 @@ static void wire_put(struct pair *p, struct end *from, const struct tcp_txseg *s
 			.seg = *seg,
 			.segs = segs,
 			.to = !from->side};
+	MUST(p, seg->ecn == 0 || (seg->ecn == ECN_ECT0 && seg->len && !seg->is_retransmit));
+	if (is_marked && seg->ecn)
+		p->wire[p->wire_n - 1].seg.ecn = ECN_CE;
 }
 
 static int32_t on_send(struct core *core, struct tcp_ctx *ctx, const struct tcp_txseg *seg)
@@ -203,6 +208,7 @@ static void deliver(struct pair *p, struct end *to, const struct packet *packet)
 			.opt_len = packet->seg.opt_len,
 			.data = data,
 			.len = packet->seg.len,
+			.ecn = packet->seg.ecn,
 			.segs = (uint16_t)(packet->segs ? packet->segs : 1)};
 	uint32_t idx = to->ctx_idx ? to->ctx_idx : to->master_idx;
 	enum tcp_verdict verdict;
@@ -327,7 +333,9 @@ static void end_init(struct pair *p, int side)
 	conf.rto_us_max = 2000000;
 	conf.timestamps = chance(p, 700);
 	conf.sack = chance(p, 700);
-	conf.cc = chance(p, 500) ? TCP_CC_CUBIC : TCP_CC_NEWRENO;
+	conf.cc = (uint8_t)(1 + rnd(p, TCP_CC_N - 1));
+	conf.ecn = (uint8_t)rnd(p, 3);
+	conf.pacing = chance(p, 200);
 	end->core = fake_new(&conf);
 	/* Another numbering: sequence numbers that wrap during the transfer are the rule. */
 	end->core->is_silent = true;
@@ -365,6 +373,7 @@ static void pair_run(uint64_t seed)
 	rnd(p, 2);
 	p->now_us = 10000000;
 	p->loss_permille = chance(p, 300) ? 0 : rnd(p, 150);
+	p->mark_permille = chance(p, 500) ? 0 : rnd(p, 300);
 	p->dup_permille = chance(p, 500) ? 0 : rnd(p, 100);
 	p->reorder_permille = chance(p, 500) ? 0 : rnd(p, 200);
 	p->place_permille = chance(p, 800) ? 0 : rnd(p, 200);
