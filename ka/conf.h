@@ -55,6 +55,8 @@ struct conf {
 	int64_t loopback;
 	int64_t port_lo, port_hi;
 	int64_t congestion; /* as eta_dti_al.cc */
+	int64_t ecn;        /* as engine_conf.ecn */
+	int64_t pacing, slow_start_after_idle;
 	int64_t rcv_bytes_max, snd_bytes_max;
 	int64_t delack_us, rto_us_min, msl_ms;
 	/* memory */

@@ -49,6 +49,10 @@ static void tcp_conf_fill(const struct engine_conf *conf, struct tcp_conf *tc)
 	memcpy(tc->isn_key, conf->isn_key, sizeof(tc->isn_key));
 	if (conf->cc_default)
 		tc->cc = conf->cc_default;
+	if (conf->ecn)
+		tc->ecn = conf->ecn - 1;
+	tc->pacing = conf->pacing;
+	tc->slow_start_after_idle = !conf->idle_keeps_cwnd;
 	if (conf->delack_us)
 		tc->delack_ms = (conf->delack_us + 999) / 1000;
 	if (conf->rto_us_min)

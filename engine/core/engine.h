@@ -46,6 +46,9 @@ struct engine_conf {
 	uint16_t port_lo, port_hi; /* ephemeral ports that KA reserved, host order */
 	uint8_t isn_key[16];
 	uint8_t cc_default;     /* as eta_dti_al.cc */
+	uint8_t ecn;            /* 0 = default, else 1 + enum tcp_ecn */
+	bool pacing;            /* every connection */
+	bool idle_keeps_cwnd;   /* no slow start after idle time */
 	uint32_t rcv_bytes_max; /* per-connection receive window limit */
 	uint32_t snd_bytes_max;
 	uint32_t delack_us, rto_us_min, msl_ms; /* 0 = default */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/tcp/tcp.h"
 #include "ka/conf.h"
 
 static struct conf conf;
@@ -58,6 +59,35 @@ START_TEST(conf_load__takes_what_the_lab_writes)
 }
 END_TEST
 
+/* A word's place in the list is the number that TCP knows it by. */
+START_TEST(conf_load__congestion_control_and_ecn_are_tcps_numbers)
+{
+	static const struct {
+		const char *word;
+		enum tcp_cc_id id;
+	} cc[] = {{"default", TCP_CC_DEFAULT}, {"reno", TCP_CC_NEWRENO}, {"cubic", TCP_CC_CUBIC},
+			{"dctcp", TCP_CC_DCTCP}, {"bbr", TCP_CC_BBR}};
+	char text[256];
+
+	for (size_t i = 0; i < sizeof(cc) / sizeof(cc[0]); i++) {
+		snprintf(text, sizeof(text), PORT "tcp = { congestion_control = \"%s\"; };\n",
+				cc[i].word);
+		ck_assert_int_eq(load(text), 0);
+		ck_assert_int_eq(conf.congestion, cc[i].id);
+	}
+	ck_assert_int_eq(conf.ecn, 0);
+	ck_assert_int_eq(conf.pacing, 0);
+	ck_assert_int_eq(conf.slow_start_after_idle, 1);
+	ck_assert_int_eq(load(PORT "tcp = { ecn = \"accept\"; pacing = true; };\n"), 0);
+	ck_assert_int_eq(conf.ecn, 1 + TCP_ECN_ACCEPT);
+	ck_assert_int_eq(conf.pacing, 1);
+	ck_assert_int_eq(
+			load(PORT "tcp = { ecn = \"off\"; slow_start_after_idle = false; };\n"), 0);
+	ck_assert_int_eq(conf.ecn, 1 + TCP_ECN_OFF);
+	ck_assert_int_eq(conf.slow_start_after_idle, 0);
+}
+END_TEST
+
 START_TEST(conf_load__empty_cores_means_choose)
 {
 	ck_assert_int_eq(load("cores = [ ];\n" PORT), 0);
@@ -102,6 +132,11 @@ static const struct {
 		{PORT "control = { socket = \"\"; };\n", "1 to 107 characters"},
 		{PORT "tcp = { ephemeral_lo = 5000; ephemeral_hi = 4000; };\n", "must be below"},
 		{PORT "tcp = { contexts_max = 64; embryos_max = 65; };\n", "must not exceed"},
+		{PORT "tcp = { congestion_control = \"vegas\"; };\n",
+				":2: 'tcp.congestion_control' must be a string, one of: default reno cubic dctcp bbr"},
+		{PORT "tcp = { ecn = 1; };\n", "one of: default off on accept"},
+		{PORT "tcp = { pacing = 1; };\n", "'tcp.pacing' must be true or false"},
+		{PORT "tcp = { slow_start_after_idle = \"no\"; };\n", "must be true or false"},
 		{PORT "log = { level };\n", ":2: syntax error"},
 		{PORT "idle = \"poll\"\nidle = \"poll\"\n", ":"},
 };
@@ -172,6 +207,7 @@ int main(void)
 
 	tcase_add_test(tc, conf_default__is_documented);
 	tcase_add_test(tc, conf_load__takes_what_the_lab_writes);
+	tcase_add_test(tc, conf_load__congestion_control_and_ecn_are_tcps_numbers);
 	tcase_add_test(tc, conf_load__empty_cores_means_choose);
 	tcase_add_loop_test(tc, conf_load__refuses_with_file_and_line, 0,
 			(int)(sizeof(bad) / sizeof(bad[0])));
