@@ -87,6 +87,7 @@ START_TEST(without_ecn__is_newreno)
 	p.ctx.flags2 &= ~TCP_CTX2_ECN;
 	for (int i = 0; i < 200; i++)
 		window_of(0);
+	p.ctx.cwnd = 20 * PATH_MSS;
 	p.ctx.snd_nxt = p.ctx.snd_una + 20 * PATH_MSS;
 	tcp_cc_reduce(&p.ctx);
 	ck_assert_uint_eq(p.ctx.ssthresh, 10 * PATH_MSS);
