@@ -22,14 +22,27 @@
 #define RING_SHARE 4u /* AL owes a doorbell after a quarter of the buffer */
 #define KIB 1024u
 
+/* @bytes: receives where the chunk's bytes lie. */
+static inline struct eta_chunk_meta *rcv_chunk(
+		const struct dti *d, const struct dti_ctx *c, uint32_t chunk, uint8_t **bytes)
+{
+	const struct dti_seg *g = xlate_seg(d, &d->session[c->session], chunk, ETA_SEG_EN);
+	struct eta_chunk_meta *m;
+
+	if (!g)
+		return NULL;
+	m = xlate_meta_in(g, chunk);
+	if (m->dti != c->dti || m->gen != c->gen)
+		return NULL;
+	*bytes = xlate_bytes_in(g, chunk, m->order);
+	return *bytes ? m : NULL;
+}
+
 static struct eta_chunk_meta *rcv_meta(const struct dti *d, const struct dti_ctx *c, uint32_t chunk)
 {
-	struct eta_chunk_meta *m = xlate_meta(d, &d->session[c->session], chunk, ETA_SEG_EN);
+	uint8_t *bytes;
 
-	if (!m || m->dti != c->dti || m->gen != c->gen ||
-			!xlate_bytes(d, &d->session[c->session], chunk, m->order, ETA_SEG_EN))
-		return NULL;
-	return m;
+	return rcv_chunk(d, c, chunk, &bytes);
 }
 
 static void sweep_enter(struct dti *d, struct dti_ctx *c)
@@ -187,16 +200,13 @@ static uint32_t chain_write(
 static inline bool chunk_write(const struct dti *d, const struct dti_ctx *c, uint32_t off,
 		const uint8_t *data, uint32_t len)
 {
-	const struct session *s = &d->session[c->session];
 	const struct eta_chunk_meta *m;
 	uint32_t at, size;
 	uint8_t *bytes;
 
-	if (c->rcv_cur == ETA_CHUNK_NONE)
-		return false;
-	m = xlate_meta(d, s, c->rcv_cur, ETA_SEG_EN);
-	bytes = m ? xlate_bytes(d, s, c->rcv_cur, m->order, ETA_SEG_EN) : NULL;
-	if (!bytes || m->dti != c->dti || m->gen != c->gen)
+	/* ETA_CHUNK_NONE lies in no segment */
+	m = rcv_chunk(d, c, c->rcv_cur, &bytes);
+	if (!m)
 		return false;
 	at = off - m->off;
 	size = ETA_CHUNK_BYTES(m->order);
@@ -320,9 +330,10 @@ uint32_t tcp_up_rcv_space(struct core *env, struct tcp_ctx *ctx)
 
 /* ---- for the reader ---- */
 
-void place_consumed(struct dti *d, struct dti_ctx *c, uint32_t rcv_head)
+/* Free the chunks that are read through. */
+static __attribute__((noinline)) void chain_shorten(
+		struct dti *d, struct dti_ctx *c, uint32_t rcv_head)
 {
-	c->rcv_head = rcv_head;
 	while (c->rcv_chunk != ETA_CHUNK_NONE) {
 		struct eta_chunk_meta *m = rcv_meta(d, c, c->rcv_chunk);
 
@@ -334,6 +345,20 @@ void place_consumed(struct dti *d, struct dti_ctx *c, uint32_t rcv_head)
 			return;
 		chain_pop(d, c, m);
 	}
+}
+
+void place_consumed(struct dti *d, struct dti_ctx *c, uint32_t rcv_head)
+{
+	const struct eta_chunk_meta *m;
+	uint8_t *bytes;
+
+	c->rcv_head = rcv_head;
+	if (c->rcv_chunk == ETA_CHUNK_NONE)
+		return;
+	m = rcv_chunk(d, c, c->rcv_chunk, &bytes);
+	if (m && eta_counter_after(m->off + ETA_CHUNK_BYTES(m->order), rcv_head))
+		return;
+	chain_shorten(d, c, rcv_head);
 }
 
 void place_drop_all(struct dti *d, struct dti_ctx *c)

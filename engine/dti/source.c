@@ -28,20 +28,26 @@ struct pos {
 	uint32_t note; /* 0 = the inline one */
 };
 
-static inline bool meta_read(
-		const struct dti *d, const struct session *s, uint32_t chunk, struct meta_copy *m)
+static inline void meta_copy(const struct eta_chunk_meta *meta, struct meta_copy *m)
 {
-	const struct eta_chunk_meta *meta = xlate_meta(d, s, chunk, ETA_SEG_AL);
 	uint32_t word;
 
-	if (!meta)
-		return false;
 	m->next = eta_load_acquire_u32(&meta->next);
 	m->off = eta_load_relaxed_u32(&meta->off);
 	m->dti = eta_load_relaxed_u32(&meta->dti);
 	word = eta_load_relaxed_u32((const uint32_t *)(const void *)&meta->gen);
 	m->gen = (uint16_t)word;
 	m->order = (uint8_t)(word >> 16);
+}
+
+static inline bool meta_read(
+		const struct dti *d, const struct session *s, uint32_t chunk, struct meta_copy *m)
+{
+	const struct dti_seg *g = xlate_seg(d, s, chunk, ETA_SEG_AL);
+
+	if (!g)
+		return false;
+	meta_copy(xlate_meta_in(g, chunk), m);
 	return true;
 }
 
@@ -233,6 +239,29 @@ static uint32_t end_now(const struct dti *d, const struct dti_ctx *c, const stru
 	return pos_end(p, true, next.off);
 }
 
+/* The usual: one chunk, and all of the range in it. The checks of the walk below, without it. */
+static inline bool is_in_one(const struct dti *d, const struct dti_ctx *c, uint32_t off,
+		uint32_t len, struct net_iov *iov)
+{
+	const struct dti_seg *g = xlate_seg(d, &d->session[c->session], c->snd_chunk, ETA_SEG_AL);
+	const struct pos p = pos_first(c);
+	uint32_t at = off - p.off, size = ETA_CHUNK_BYTES(p.order);
+	struct meta_copy m;
+	const uint8_t *bytes;
+
+	if (c->snd_more != 0 || !g)
+		return false;
+	meta_copy(xlate_meta_in(g, p.chunk), &m);
+	if (!meta_matches(c, &p, &m) || m.next != ETA_CHUNK_NONE || at >= size || len > size - at)
+		return false;
+	bytes = xlate_bytes_in(g, p.chunk, p.order);
+	if (!bytes)
+		return false;
+	iov->base = bytes + at;
+	iov->len = len;
+	return true;
+}
+
 uint32_t source_iov(struct dti *d, struct dti_ctx *c, uint32_t off, uint32_t len,
 		struct net_iov *iov, uint32_t *iov_n)
 {
@@ -245,6 +274,10 @@ uint32_t source_iov(struct dti *d, struct dti_ctx *c, uint32_t off, uint32_t len
 	*iov_n = 0;
 	if (!(c->flags & DTI_CTX_BOUND) || (c->flags & DTI_CTX_KILL) || len == 0)
 		return 0;
+	if (ETA_LIKELY(is_in_one(d, c, off, len, iov))) {
+		*iov_n = 1;
+		return len;
+	}
 	/* the announced bytes may lie in a chunk that was never noted: a cursor without bytes of its own is checked first */
 	if (c->snd_more == 0 || c->snd_chunk == ETA_CHUNK_NONE) {
 		if (!anchor(d, c, &m))

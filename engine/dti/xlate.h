@@ -28,6 +28,25 @@ static inline const struct dti_seg *xlate_seg(
 	return g;
 }
 
+/* Where the meta of @chunk lies, in the segment that xlate_seg() found for it. */
+static inline struct eta_chunk_meta *xlate_meta_in(const struct dti_seg *g, uint32_t chunk)
+{
+	return (struct eta_chunk_meta *)(void *)(g->base + g->meta_off) + ETA_CHUNK_PAGE(chunk);
+}
+
+/* Where its bytes lie there. Return: NULL as xlate_bytes(). */
+static inline uint8_t *xlate_bytes_in(const struct dti_seg *g, uint32_t chunk, uint32_t order)
+{
+	uint32_t page = ETA_CHUNK_PAGE(chunk);
+
+	if (order != ETA_CHUNK_ORDER_SMALL && order != ETA_CHUNK_ORDER_MEDIUM &&
+			order != ETA_CHUNK_ORDER_LARGE)
+		return NULL;
+	if ((page & ((1u << order) - 1)) != 0 || page + (1u << order) > g->chunk_pages)
+		return NULL;
+	return g->base + g->chunk_off + (uint64_t)page * ETA_PAGE_BYTES;
+}
+
 /**
  * xlate_meta() - Where @chunk's meta lies.
  * @kind: ETA_SEG_AL for send chunks (only to be read), ETA_SEG_EN for receive chunks.
@@ -39,8 +58,7 @@ static inline struct eta_chunk_meta *xlate_meta(
 {
 	const struct dti_seg *g = xlate_seg(d, s, chunk, kind);
 
-	return g ? (struct eta_chunk_meta *)(void *)(g->base + g->meta_off) + ETA_CHUNK_PAGE(chunk)
-		 : NULL;
+	return g ? xlate_meta_in(g, chunk) : NULL;
 }
 
 /**
@@ -52,16 +70,8 @@ static inline uint8_t *xlate_bytes(const struct dti *d, const struct session *s,
 		uint32_t order, uint8_t kind)
 {
 	const struct dti_seg *g = xlate_seg(d, s, chunk, kind);
-	uint32_t page = ETA_CHUNK_PAGE(chunk);
 
-	if (!g)
-		return NULL;
-	if (order != ETA_CHUNK_ORDER_SMALL && order != ETA_CHUNK_ORDER_MEDIUM &&
-			order != ETA_CHUNK_ORDER_LARGE)
-		return NULL;
-	if ((page & ((1u << order) - 1)) != 0 || page + (1u << order) > g->chunk_pages)
-		return NULL;
-	return g->base + g->chunk_off + (uint64_t)page * ETA_PAGE_BYTES;
+	return g ? xlate_bytes_in(g, chunk, order) : NULL;
 }
 
 #endif
