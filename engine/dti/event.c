@@ -238,12 +238,10 @@ static inline bool push(struct dti *d, struct dti_ring *ring, const struct eta_e
 	return true;
 }
 
-/* The newest state of context @idx as an event with @flags for @ring. */
-static inline void compose(struct dti *d, uint32_t idx, const struct dti_ring *ring, uint8_t flags,
-		struct eta_event *ev)
+/* The newest state of @c, whose EN half is @en (NULL = not bound), as an event with @flags for @ring. */
+static inline void compose(struct dti *d, const struct dti_ctx *c, const struct eta_dti_en *en,
+		const struct dti_ring *ring, uint8_t flags, struct eta_event *ev)
 {
-	const struct dti_ctx *c = &d->ctx[idx];
-	struct eta_dti_en *en;
 	uint32_t word;
 
 	*ev = (struct eta_event){0};
@@ -266,7 +264,6 @@ static inline void compose(struct dti *d, uint32_t idx, const struct dti_ring *r
 		ev->flags |= ETA_EV_FREE;
 		return;
 	}
-	en = dti_en(d, c);
 	if (ETA_UNLIKELY(!en))
 		return;
 	word = eta_load_relaxed_u32(ETA_DTI_WORD(en));
@@ -287,8 +284,8 @@ static void owe(struct dti *d, struct dti_ring *ring)
 	d->owing = (uint16_t)(ring - d->ring);
 }
 
-/* Tell the subscription @ref of @flags, now or later. */
-static void tell(struct dti *d, uint32_t ref, uint8_t flags)
+/* Tell the subscription @ref of @flags, now or later. @en: of its context, NULL = not bound. */
+static void tell(struct dti *d, uint32_t ref, const struct eta_dti_en *en, uint8_t flags)
 {
 	struct dti_sub *sub = sub_of(d, ref);
 	struct dti_ring *ring = &d->ring[sub_ring(sub)];
@@ -299,7 +296,7 @@ static void tell(struct dti *d, uint32_t ref, uint8_t flags)
 	if (!(sub->ring & DTI_SUB_OWED)) {
 		/* what is owed goes first, or the order of a queue would lie */
 		if (ring->owed_head == 0 && ring->reply_head == 0) {
-			compose(d, sub_ctx(d, ref), ring, flags, &ev);
+			compose(d, &d->ctx[sub_ctx(d, ref)], en, ring, flags, &ev);
 			if (push(d, ring, &ev))
 				return;
 		}
@@ -378,7 +375,7 @@ static bool pay(struct dti *d, struct dti_ring *ring)
 		uint32_t idx = sub_ctx(d, ref);
 		_Alignas(uint64_t) struct eta_event ev;
 
-		compose(d, idx, ring, sub->pend, &ev);
+		compose(d, &d->ctx[idx], dti_en(d, &d->ctx[idx]), ring, sub->pend, &ev);
 		if (!push(d, ring, &ev))
 			return false;
 		ring->owed_head = sub->owed_next;
@@ -442,7 +439,7 @@ void event_tell_freed(struct dti *d, uint32_t idx)
 		const struct dti_sub *sub = sub_of(d, ref);
 
 		if (sub->ring != 0 && ((sub->mask & ETA_EV_FREE) || (sub->ring & DTI_SUB_OWED)))
-			tell(d, ref, ETA_EV_FREE);
+			tell(d, ref, dti_en(d, &d->ctx[idx]), ETA_EV_FREE);
 	}
 	subs_end(d, idx, 0, false);
 }
@@ -452,7 +449,7 @@ void event_accept(struct dti *d, uint32_t child_idx, uint16_t ring)
 	struct dti_ctx *c = &d->ctx[child_idx];
 
 	c->sub = (struct dti_sub){.ring = ring, .mask = ETA_EV_ACCEPT};
-	tell(d, child_idx, ETA_EV_ACCEPT);
+	tell(d, child_idx, dti_en(d, c), ETA_EV_ACCEPT);
 }
 
 void event_accept_all(struct dti *d, uint32_t master_idx)
@@ -601,7 +598,7 @@ static void publish_bound(struct dti *d, uint32_t idx)
 			const struct dti_sub *sub = sub_of(d, ref);
 
 			if (sub->ring != 0 && (ev & sub->mask))
-				tell(d, ref, ev & sub->mask);
+				tell(d, ref, en, ev & sub->mask);
 		}
 	}
 	/* nothing is left to send, or TCP is done with its user: bytes rung after the FIN are no stream */
