@@ -85,4 +85,11 @@ static inline uint64_t cksum_pseudo(
 	return cksum_small(sum) + htons(proto) + htonl(len);
 }
 
+/* The same where the family is known to be IPv4. */
+static inline uint64_t cksum_pseudo_v4(
+		const struct ip_addr *src, const struct ip_addr *dst, uint8_t proto, uint32_t len)
+{
+	return (uint64_t)src->w_be[3] + dst->w_be[3] + htons(proto) + htonl(len);
+}
+
 #endif

@@ -316,8 +316,11 @@ static inline void finish(
 	uint32_t l4_bytes = tx->l4_bytes + len;
 	bool is_super = len > tx->seg->mss;
 	uint16_t field;
-	uint64_t pseudo = cksum_pseudo(
-			&tx->tuple->laddr, &tx->tuple->raddr, IPPROTO_TCP, is_super ? 0 : l4_bytes);
+	uint32_t pseudo_bytes = is_super ? 0 : l4_bytes;
+	const struct ip_tuple *t = tx->tuple;
+	uint64_t pseudo =
+			tx->is_v4 ? cksum_pseudo_v4(&t->laddr, &t->raddr, IPPROTO_TCP, pseudo_bytes)
+				  : cksum_pseudo(&t->laddr, &t->raddr, IPPROTO_TCP, pseudo_bytes);
 
 	if (tx->port->caps & PORT_CAP_TX_CKSUM) {
 		field = cksum_fold(pseudo);
