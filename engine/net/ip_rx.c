@@ -42,8 +42,7 @@ struct rx {
 	struct ip_pkt *pkt;
 	const uint8_t *at; /* next header */
 	uint32_t left;     /* bytes from @at to the end of what counts */
-	struct ip_addr src, dst;
-	bool is_cut; /* a superframe without its end */
+	bool is_cut;       /* a superframe without its end */
 };
 
 static inline enum ip_verdict leave(struct rx *rx, uint64_t *counter, enum ip_verdict verdict)
@@ -106,7 +105,8 @@ static inline bool v4_cksum_is_good(const uint8_t *ip, uint32_t hdr_bytes)
 
 static inline bool v4_is_martian(const struct rx *rx)
 {
-	uint32_t src = ntohl(rx->src.w_be[3]), dst = ntohl(rx->dst.w_be[3]);
+	uint32_t src = ntohl(rx->pkt->tuple.raddr.w_be[3]);
+	uint32_t dst = ntohl(rx->pkt->tuple.laddr.w_be[3]);
 
 	return src >> 24 == 0 || src >> 24 == 127 || src >> 28 == 0xe || src == UINT32_MAX ||
 	       dst >> 24 == 0 || dst >> 24 == 127;
@@ -114,7 +114,7 @@ static inline bool v4_is_martian(const struct rx *rx)
 
 static bool v6_is_martian(const struct rx *rx)
 {
-	const struct ip_addr *src = &rx->src, *dst = &rx->dst;
+	const struct ip_addr *src = &rx->pkt->tuple.raddr, *dst = &rx->pkt->tuple.laddr;
 
 	if (src->b[0] == 0xff || ip_addr_is_v4(src) || ip_addr_is_v4(dst))
 		return true;
@@ -148,14 +148,13 @@ static inline enum ip_verdict parse_tcp(struct rx *rx)
 	if (ETA_UNLIKELY(hdr_bytes < TCP_HDR_BYTES || hdr_bytes > rx->left))
 		return LEAVE(rx, rx_drop_tcp_hdr, IP_RX_DROP);
 	if (!port_trusts_l4(rx->m)) {
-		uint64_t sum = cksum_pseudo(&rx->src, &rx->dst, IPPROTO_TCP, rx->left);
+		uint64_t sum = cksum_pseudo(
+				&pkt->tuple.raddr, &pkt->tuple.laddr, IPPROTO_TCP, rx->left);
 
 		if (ETA_UNLIKELY(cksum_fold(sum + cksum_sum(tcp, rx->left)) != 0xffff))
 			return LEAVE(rx, rx_drop_tcp_cksum, IP_RX_DROP);
 	}
 
-	pkt->tuple.laddr = rx->dst;
-	pkt->tuple.raddr = rx->src;
 	memcpy(&pkt->tuple.rport_be, tcp, 2);
 	memcpy(&pkt->tuple.lport_be, tcp + 2, 2);
 	seg->seq = load_be32(tcp + 4);
@@ -178,7 +177,8 @@ static enum ip_verdict parse_icmp(struct rx *rx)
 {
 	struct ip_pkt *pkt = rx->pkt;
 
-	switch (icmp_rx_parse(rx->at, rx->left, pkt->is_v4, &rx->src, &rx->dst, &pkt->icmp)) {
+	switch (icmp_rx_parse(rx->at, rx->left, pkt->is_v4, &pkt->tuple.raddr, &pkt->tuple.laddr,
+			&pkt->icmp)) {
 	case 1: return LEAVE(rx, rx_icmp_err, IP_RX_ICMP_ERR);
 	case 0: return LEAVE(rx, rx_foreign_proto, IP_RX_FOREIGN);
 	}
@@ -222,9 +222,9 @@ static inline enum ip_verdict parse_v4(struct rx *rx)
 	rx->pkt->tos = ip[1];
 	rx->pkt->ttl = ip[8];
 	memcpy(&v4_be, ip + 12, 4);
-	rx->src = ip_addr_from_v4(v4_be);
+	rx->pkt->tuple.raddr = ip_addr_from_v4(v4_be);
 	memcpy(&v4_be, ip + 16, 4);
-	rx->dst = ip_addr_from_v4(v4_be);
+	rx->pkt->tuple.laddr = ip_addr_from_v4(v4_be);
 	if (ETA_UNLIKELY(load_be16(ip + 6) & 0x3fff)) /* MF, or an offset */
 		return LEAVE(rx, rx_fragment, IP_RX_FRAGMENT);
 	if (ETA_UNLIKELY(ip[16] >= 0xe0)) /* multicast, broadcast */
@@ -325,9 +325,9 @@ static inline enum ip_verdict parse_v6(struct rx *rx)
 	rx->pkt->is_v4 = false;
 	rx->pkt->tos = (uint8_t)(load_be16(ip) >> 4);
 	rx->pkt->ttl = ip[7];
-	memcpy(rx->src.b, ip + 8, 16);
-	memcpy(rx->dst.b, ip + 24, 16);
-	if (ETA_UNLIKELY(rx->dst.b[0] == 0xff))
+	memcpy(rx->pkt->tuple.raddr.b, ip + 8, 16);
+	memcpy(rx->pkt->tuple.laddr.b, ip + 24, 16);
+	if (ETA_UNLIKELY(rx->pkt->tuple.laddr.b[0] == 0xff))
 		return LEAVE(rx, rx_foreign_proto, IP_RX_FOREIGN);
 	if (ETA_LIKELY(ip[6] == IPPROTO_TCP))
 		return parse_upper(rx, IPPROTO_TCP);

@@ -38,7 +38,7 @@ enum ip_verdict {
  * What a frame said. Fields below "TCP" are valid by verdict only; pointers point into the frame.
  */
 struct ip_pkt {
-	struct ip_tuple tuple; /* laddr = destination, raddr = source. TCP only, ports included */
+	struct ip_tuple tuple; /* laddr = destination, raddr = source; ports and promise: TCP only */
 	uint8_t verdict;       /* enum ip_verdict */
 	uint8_t proto;         /* of the upper layer; 0 where not reached */
 	uint8_t ttl;           /* or hop limit */
