@@ -8,8 +8,6 @@
  */
 #include "engine/core/core.h"
 
-#include <string.h>
-
 #include <rte_cycles.h>
 #include <rte_prefetch.h>
 
@@ -102,19 +100,22 @@ static inline void confirm(struct core *core, const struct ip_addr *raddr)
 	route_confirm(core->net.route, &h->hop, core->now_us);
 }
 
-/* @idx is what the burst's lookup said; an earlier segment of the burst may have changed it. */
-static void rx_tcp(struct core *core, struct port *port, struct rte_mbuf *m,
+/*
+ * @idx is what the burst's lookup said; an earlier segment of the burst may have changed it. Return: @m is left to the caller, who
+ * frees those of the burst together.
+ */
+static inline bool rx_tcp(struct core *core, struct port *port, struct rte_mbuf *m,
 		const struct ip_pkt *pkt, uint32_t idx)
 {
 	const struct dti_ctx *c = &core->dti.ctx[idx];
 	enum tcp_verdict verdict;
+	bool is_left = false;
 
 	if (idx == 0 || !(c->flags & DTI_CTX_HASHED) || !ip_tuple_equal(&c->tuple, &pkt->tuple))
 		idx = ctable_find(&core->ctable, &pkt->tuple);
 	trace(core->trace, core->now_us, TRACE_RX, idx, pkt->seg.seq, pkt->seg.len, pkt->seg.flags);
 	core->reply_to.port = port->idx;
-	core->reply_to.is_valid = true;
-	memcpy(core->reply_to.smac, pkt->smac, 6);
+	core->reply_to.smac = pkt->smac;
 	if (idx == 0) {
 		rx_no_ctx(core, port, m, pkt);
 	} else {
@@ -125,9 +126,10 @@ static void rx_tcp(struct core *core, struct port *port, struct rte_mbuf *m,
 		if (verdict == TCP_RX_AGAIN)
 			rx_no_ctx(core, port, m, pkt);
 		else
-			rte_pktmbuf_free(m);
+			is_left = true;
 	}
-	core->reply_to.is_valid = false;
+	core->reply_to.smac = NULL;
+	return is_left;
 }
 
 static void rx_icmp(struct core *core, const struct icmp_err *e)
@@ -153,7 +155,7 @@ static uint32_t rx_port(struct core *core, uint32_t p)
 	uint32_t idx[PORT_BURST];
 	uint32_t at[PORT_BURST];
 	uint32_t n = net_rx_burst(&core->net, p, m);
-	uint32_t tcp_n = 0;
+	uint32_t tcp_n = 0, left_n = 0;
 
 	for (uint32_t i = 0; i < n; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(m[i], const char *));
@@ -171,7 +173,11 @@ static uint32_t rx_port(struct core *core, uint32_t p)
 	}
 	for (uint32_t i = 0; i < n; i++) {
 		switch ((enum ip_verdict)pkt[i].verdict) {
-		case IP_RX_TCP: rx_tcp(core, port, m[i], &pkt[i], idx[at[i]]); break;
+		case IP_RX_TCP:
+			/* its place in the array has been passed */
+			if (rx_tcp(core, port, m[i], &pkt[i], idx[at[i]]))
+				m[left_n++] = m[i];
+			break;
 		case IP_RX_ICMP_ERR:
 			rx_icmp(core, &pkt[i].icmp);
 			punt(core, port, m[i], &pkt[i]);
@@ -181,6 +187,8 @@ static uint32_t rx_port(struct core *core, uint32_t p)
 		case IP_RX_DROP: rte_pktmbuf_free(m[i]); break;
 		}
 	}
+	if (left_n > 0)
+		rte_pktmbuf_free_bulk(m, left_n);
 	return n;
 }
 

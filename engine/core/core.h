@@ -100,9 +100,8 @@ struct core {
 	uint32_t failed[CORE_FAILED]; /* contexts whose segment had no way: TCP is told at the end of the turn */
 	uint32_t failed_n;
 	struct {
-		uint8_t smac[6];
+		const uint8_t *smac; /* [6]; NULL = no frame */
 		uint8_t port;
-		bool is_valid;
 	} reply_to; /* frame being processed: where answers of embryos may go without neighbour resolution */
 
 	uint16_t port_lo, port_hi; /* host order */

@@ -187,7 +187,7 @@ static bool reply_hop(struct core *core, const struct ip_addr *dst, struct net_h
 {
 	enum route_result r;
 
-	if (!core->reply_to.is_valid)
+	if (!core->reply_to.smac)
 		return false;
 	r = route_resolve_reply(core->net.route, dst, core->reply_to.port, core->reply_to.smac,
 			core->now_us, hop);
@@ -200,7 +200,7 @@ static const struct net_hop *out_hop(struct core *core, const struct tcp_ctx *ct
 {
 	const struct core_hop *h;
 
-	if ((!ctx || ctx->state == TCP_STATE_SYN_RECEIVED) && core->reply_to.is_valid &&
+	if ((!ctx || ctx->state == TCP_STATE_SYN_RECEIVED) && core->reply_to.smac &&
 			core->reply_to.port < core->net.ports_n &&
 			core->net.port[core->reply_to.port] != core->turn_port &&
 			reply_hop(core, dst, once))
