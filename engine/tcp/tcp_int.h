@@ -231,7 +231,7 @@ static inline bool tcp_tx_pending(const struct tcp_ctx *ctx)
 /* The window field of the segment that leaves now; moves rcv_adv. */
 uint16_t tcp_wnd_select(const struct tcp_env *e, struct tcp_ctx *ctx);
 /* Has consumption opened the window so far that the peer should hear of it? */
-bool tcp_wnd_update_due(const struct tcp_env *e, const struct tcp_ctx *ctx);
+bool tcp_wnd_update_due(const struct tcp_env *e, struct tcp_ctx *ctx);
 /* DRS: the user consumed bytes. */
 void tcp_wnd_drs(const struct tcp_env *e, struct tcp_ctx *ctx);
 

@@ -16,7 +16,7 @@
 
 #define DRS_RTT_US_MIN 1000u
 
-static uint32_t space_of(const struct tcp_env *e, const struct tcp_ctx *ctx)
+static inline uint32_t space_of(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
 	uint32_t max = (uint32_t)UINT16_MAX << ctx->rcv_wscale;
 	uint32_t space;
@@ -24,8 +24,7 @@ static uint32_t space_of(const struct tcp_env *e, const struct tcp_ctx *ctx)
 	/* The user is gone, or will read no more: nothing beyond what was promised. */
 	if (!tcp_state_receives(ctx->state) || !(ctx->flags & TCP_CTX_USER))
 		return 0;
-	/* tcp_up_rcv_space() looks, it does not change the context. */
-	space = tcp_up_rcv_space(e->core, &e->stack->ctx[ctx->idx]);
+	space = tcp_up_rcv_space(e->core, ctx);
 	return space < max ? space : max;
 }
 
@@ -57,7 +56,7 @@ uint16_t tcp_wnd_select(const struct tcp_env *e, struct tcp_ctx *ctx)
 	return (uint16_t)field;
 }
 
-bool tcp_wnd_update_due(const struct tcp_env *e, const struct tcp_ctx *ctx)
+bool tcp_wnd_update_due(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
 	uint32_t promised = ctx->rcv_adv - ctx->rcv_nxt;
 	uint32_t space, size, step;
