@@ -284,8 +284,9 @@ static void owe(struct dti *d, struct dti_ring *ring)
 	d->owing = (uint16_t)(ring - d->ring);
 }
 
-/* Tell the subscription @ref of @flags, now or later. @en: of its context, NULL = not bound. */
-static void tell(struct dti *d, uint32_t ref, const struct eta_dti_en *en, uint8_t flags)
+/* Tell the subscription @ref of @c of @flags, now or later. @en: of @c, NULL = not bound. */
+static void tell(struct dti *d, const struct dti_ctx *c, uint32_t ref, const struct eta_dti_en *en,
+		uint8_t flags)
 {
 	struct dti_sub *sub = sub_of(d, ref);
 	struct dti_ring *ring = &d->ring[sub_ring(sub)];
@@ -296,7 +297,7 @@ static void tell(struct dti *d, uint32_t ref, const struct eta_dti_en *en, uint8
 	if (!(sub->ring & DTI_SUB_OWED)) {
 		/* what is owed goes first, or the order of a queue would lie */
 		if (ring->owed_head == 0 && ring->reply_head == 0) {
-			compose(d, &d->ctx[sub_ctx(d, ref)], en, ring, flags, &ev);
+			compose(d, c, en, ring, flags, &ev);
 			if (push(d, ring, &ev))
 				return;
 		}
@@ -435,11 +436,13 @@ void event_ring_close(struct dti *d, uint16_t idx)
 
 void event_tell_freed(struct dti *d, uint32_t idx)
 {
+	const struct dti_ctx *c = &d->ctx[idx];
+
 	for (uint32_t ref = idx; ref != 0; ref = sub_next(d, ref)) {
 		const struct dti_sub *sub = sub_of(d, ref);
 
 		if (sub->ring != 0 && ((sub->mask & ETA_EV_FREE) || (sub->ring & DTI_SUB_OWED)))
-			tell(d, ref, dti_en(d, &d->ctx[idx]), ETA_EV_FREE);
+			tell(d, c, ref, dti_en(d, c), ETA_EV_FREE);
 	}
 	subs_end(d, idx, 0, false);
 }
@@ -449,7 +452,7 @@ void event_accept(struct dti *d, uint32_t child_idx, uint16_t ring)
 	struct dti_ctx *c = &d->ctx[child_idx];
 
 	c->sub = (struct dti_sub){.ring = ring, .mask = ETA_EV_ACCEPT};
-	tell(d, child_idx, dti_en(d, c), ETA_EV_ACCEPT);
+	tell(d, c, child_idx, dti_en(d, c), ETA_EV_ACCEPT);
 }
 
 void event_accept_all(struct dti *d, uint32_t master_idx)
@@ -598,7 +601,7 @@ static void publish_bound(struct dti *d, uint32_t idx)
 			const struct dti_sub *sub = sub_of(d, ref);
 
 			if (sub->ring != 0 && (ev & sub->mask))
-				tell(d, ref, en, ev & sub->mask);
+				tell(d, c, ref, en, ev & sub->mask);
 		}
 	}
 	/* nothing is left to send, or TCP is done with its user: bytes rung after the FIN are no stream */
