@@ -403,8 +403,11 @@ START_TEST(port_packet__interface_down_is_no_disaster)
 	ck_assert_int_eq(system("ip link set va down"), 0);
 	send_one(nt_udp(22, NULL));
 	ck_assert_uint_eq(port->stats.tx_dropped + port->stats.tx_errors, 1);
+	/* ENETDOWN comes before all that waits */
 	ck_assert_uint_eq(port->ops->rx_burst(port, &m, 1), 0);
-	ck_assert_uint_eq(port->ops->rx_burst(port, &m, 1), 0);
+	/* what the peer's kernel said of its own accord while va was up, an MLD report for instance */
+	while (port->ops->rx_burst(port, &m, 1) == 1)
+		rte_pktmbuf_free(m);
 	ck_assert_int_eq(system("ip link set va up"), 0);
 	send_one(nt_udp(22, NULL));
 	m = receive(is_udp_to_us);
