@@ -93,6 +93,7 @@ static bool execute(struct core *core, struct eta_admin_msg *msg, enum eta_statu
 		return true;
 	case ETA_ADMIN_STOP:
 		core->is_stopping = true;
+		session_hurry(d);
 		*status = ETA_STATUS_OK;
 		return true;
 	case ETA_ADMIN_HIDDEN_SET:

@@ -444,6 +444,19 @@ enum eta_status session_end(struct dti *d, const struct eta_admin_msg *msg)
 	return ETA_STATUS_OK;
 }
 
+void session_hurry(struct dti *d)
+{
+	for (uint32_t i = 1; i < d->session_n; i++) {
+		struct session *s = &d->session[i];
+
+		if (!s->is_ending)
+			continue;
+		s->is_orderly = false;
+		s->is_reaped = false;
+		s->reap_at = 1;
+	}
+}
+
 /* Subscriptions that lead to rings of @s end. */
 static void reap_subs(struct dti *d, struct session *s, uint32_t idx)
 {

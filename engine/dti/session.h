@@ -139,6 +139,8 @@ enum eta_status session_end(struct dti *d, const struct eta_admin_msg *msg);
  * Return: the session that needs no more, which the caller reports and hands to session_forget(); NULL = none yet.
  */
 struct session *session_reap(struct dti *d, uint32_t slice);
+/* The core stops: whatever ending sessions still have is reset now. */
+void session_hurry(struct dti *d);
 /* Microseconds until session_reap() has something to do; UINT64_MAX = nothing ends. */
 uint64_t session_reap_in_us(const struct dti *d);
 /* DYING: give everything back. ORPHAN: nothing; it stays until SESSION_DEL. */

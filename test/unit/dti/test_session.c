@@ -136,6 +136,26 @@ START_TEST(session_end__orderly_delivers_everything_first)
 }
 END_TEST
 
+/* The peer reads nothing, and never will: a core that stops does not wait for it. */
+START_TEST(session_hurry__stop_resets_what_lingers)
+{
+	static uint8_t buf[200000];
+	struct eta_admin_msg stop = {.op = ETA_ADMIN_STOP};
+
+	two_open(&t);
+	(void)model_send(t.a, buf, sizeof(buf));
+	model_die(t.client, true);
+	pair_pass(t.pair, 10000000);
+	ck_assert(!model_is_gone(t.client));
+	(void)model_ka_command(t.pair->ka[0], &stop);
+	turn(&t);
+	ck_assert(model_is_gone(t.client));
+	ck_assert(t.pair->core[0]->is_stopped);
+	ck_assert_int_eq(model_status(t.b), ETA_STATUS_RESET);
+	two_end(&t);
+}
+END_TEST
+
 START_TEST(session_end__many_deaths_leak_nothing)
 {
 	uint32_t free_before, notes_before;
@@ -182,6 +202,7 @@ int main(void)
 	tcase_add_test(tc, session_add__a_number_twice_is_refused);
 	tcase_add_test(tc, session_end__death_resets_peers_and_leaves_nothing);
 	tcase_add_test(tc, session_end__orderly_delivers_everything_first);
+	tcase_add_test(tc, session_hurry__stop_resets_what_lingers);
 	tcase_add_test(tc, session_end__many_deaths_leak_nothing);
 	suite_add_tcase(s, tc);
 	return run_suite(s);
