@@ -145,6 +145,9 @@ struct core_hop *core_hop(struct core *core, const struct ip_addr *dst);
 /* Tell TCP of the segments that had no way to go. */
 void core_fail_unreachable(struct core *core);
 
+/* knob.c: ETA_ADMIN_KNOB_SET. Return: OK, or INVALID for a knob or a value that is none. */
+enum eta_status core_knob_set(struct core *core, const struct eta_admin_msg *msg);
+
 /* dump.c: rows for etactl. Answers in @msg. */
 void core_dump(struct core *core, struct eta_admin_msg *msg);
 /* stats.c: cycles of the stage that ends here, in turns that are sampled. */

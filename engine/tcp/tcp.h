@@ -176,6 +176,9 @@ uint32_t tcp_log_n(uint32_t ctx_n);
 void tcp_stack_init(struct tcp_stack *stack, const struct tcp_mem *mem, const struct tcp_conf *conf,
 		uint64_t now_us);
 
+/* New defaults from now on: same rules. Does not touch connections that took theirs over. */
+void tcp_stack_conf(struct tcp_stack *stack, const struct tcp_conf *conf);
+
 /* ---- segments ---- */
 
 /**

@@ -88,6 +88,12 @@ static void conf_clamp(struct tcp_conf *conf)
 	clamp_u8(&conf->reorder_segs, 1, 127);
 }
 
+void tcp_stack_conf(struct tcp_stack *stack, const struct tcp_conf *conf)
+{
+	stack->conf = *conf;
+	conf_clamp(&stack->conf);
+}
+
 void tcp_stack_init(struct tcp_stack *stack, const struct tcp_mem *mem, const struct tcp_conf *conf,
 		uint64_t now_us)
 {
@@ -98,8 +104,7 @@ void tcp_stack_init(struct tcp_stack *stack, const struct tcp_mem *mem, const st
 	stack->ext_n = mem->ext_n;
 	stack->log = mem->log;
 	stack->log_n = mem->log_n;
-	stack->conf = *conf;
-	conf_clamp(&stack->conf);
+	tcp_stack_conf(stack, conf);
 	for (uint32_t i = mem->ext_n; i > 1; i--) {
 		stack->ext[i - 1].n = stack->ext_free;
 		stack->ext_free = i - 1;

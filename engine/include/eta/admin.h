@@ -25,6 +25,33 @@ enum eta_seg_kind {
 /* Flags of LISTEN and BIND. */
 #define ETA_BIND_V6ONLY 0x1u
 
+/*
+ * TCP's defaults that may change while the engine runs (KNOB_SET); value as the name says, booleans 0 and 1. A connection takes most of them over
+ * when it begins.
+ */
+enum eta_knob {
+	ETA_KNOB_TIMESTAMPS,
+	ETA_KNOB_SACK,
+	ETA_KNOB_RCV_WSCALE,
+	ETA_KNOB_ECN,         /* 0 off, 1 ask and accept, 2 accept */
+	ETA_KNOB_FASTOPEN,    /* bits: 1 client, 2 server */
+	ETA_KNOB_SYN_COOKIES, /* when no embryo is left */
+	ETA_KNOB_SLOW_START_IDLE,
+	ETA_KNOB_NOTSENT_LOWAT, /* bytes, UINT32_MAX = no limit */
+	ETA_KNOB_REORDER_SEGS,
+	ETA_KNOB_CC, /* as eta_dti_al.cc, not 0 */
+	ETA_KNOB_RTO_US_MIN,
+	ETA_KNOB_SYN_RETRIES,
+	ETA_KNOB_SYNACK_RETRIES,
+	ETA_KNOB_DATA_RETRIES,
+	ETA_KNOB_ORPHAN_RETRIES, /* closed by the user */
+	ETA_KNOB_KEEP_IDLE_MS,
+	ETA_KNOB_KEEP_INTVL_MS,
+	ETA_KNOB_KEEP_PROBES,
+	ETA_KNOB_FIN_WAIT2_MS,
+	ETA_KNOB_N
+};
+
 #define ETA_ADMIN_RING 1024u
 #define ETA_ADMIN_BURST 16u
 
@@ -48,6 +75,7 @@ enum eta_admin_op {
 	ETA_ADMIN_STOP,       /* leave core_run() after flushing */
 	ETA_ADMIN_HIDDEN_SET, /* hidden: KA's filter keeps this local port from the kernel, or does so no more. Told for every port that has, or
 				    * had, a listener, as long as the filter has an entry: longer than the listener lives */
+	ETA_ADMIN_KNOB_SET,   /* knob */
 	/* engine -> KA */
 	ETA_ADMIN_DONE = 64,     /* cookie, status */
 	ETA_ADMIN_NEIGH_WANT,    /* neigh: resolve this next hop */
@@ -131,6 +159,10 @@ struct eta_admin_msg {
 			uint16_t port_be;
 			uint8_t is_del;
 		} hidden;
+		struct {
+			uint32_t id; /* enum eta_knob */
+			uint32_t value;
+		} knob;
 	};
 };
 ETA_ASSERT_SIZE(struct eta_admin_msg, 104);

@@ -298,6 +298,49 @@ START_TEST(core_dump__rows_of_connections)
 }
 END_TEST
 
+/* Return: the command's status. */
+static int set_knob(struct two *two, uint32_t id, uint32_t value)
+{
+	struct eta_admin_msg m = {.op = ETA_ADMIN_KNOB_SET, .knob = {.id = id, .value = value}};
+	uint64_t cookie = model_ka_command(two->pair->ka[0], &m);
+
+	turn(two);
+	return model_ka_status(two->pair->ka[0], cookie);
+}
+
+START_TEST(core_knob_set__the_next_connection_has_it)
+{
+	two_open(&t);
+	ck_assert_int_eq(set_knob(&t, ETA_KNOB_TIMESTAMPS, 0), ETA_STATUS_OK);
+	ck_assert_int_eq(set_knob(&t, ETA_KNOB_RCV_WSCALE, 5), ETA_STATUS_OK);
+	/* one that is there keeps what it has */
+	check_delivers(&t, "as before");
+	two_connect(&t);
+	ck_assert(!t.pair->core[0]->tcp.conf.timestamps);
+	ck_assert_uint_eq(t.pair->core[0]->tcp.conf.rcv_wscale, 5);
+	check_delivers(&t, "without");
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(core_knob_set__refuses_what_is_none)
+{
+	struct tcp_conf before;
+
+	two_begin(&t, NULL, NULL, NULL, 8);
+	before = t.pair->core[0]->tcp.conf;
+	ck_assert_int_eq(set_knob(&t, ETA_KNOB_N, 1), ETA_STATUS_INVALID);
+	ck_assert_int_eq(set_knob(&t, UINT32_MAX, 1), ETA_STATUS_INVALID);
+	ck_assert_int_eq(set_knob(&t, ETA_KNOB_SACK, 2), ETA_STATUS_INVALID);
+	ck_assert_int_eq(set_knob(&t, ETA_KNOB_SYN_RETRIES, 256), ETA_STATUS_INVALID);
+	ck_assert_mem_eq(&before, &t.pair->core[0]->tcp.conf, sizeof(before));
+	/* what fits its field but is out of range is brought into it */
+	ck_assert_int_eq(set_knob(&t, ETA_KNOB_RCV_WSCALE, 200), ETA_STATUS_OK);
+	ck_assert_uint_eq(t.pair->core[0]->tcp.conf.rcv_wscale, 14);
+	two_end(&t);
+}
+END_TEST
+
 START_TEST(core_stat_name__every_name_once)
 {
 	for (uint32_t i = 0; core_stat_name(i); i++)
@@ -383,6 +426,8 @@ int main(void)
 	tcase_add_test(tc, ports_pick__a_tuple_in_time_wait_serves_again_after_a_second);
 	tcase_add_test(tc, dti_up_ctx_alloc__a_full_table_refuses_and_recovers);
 	tcase_add_test(tc, core_dump__rows_of_connections);
+	tcase_add_test(tc, core_knob_set__the_next_connection_has_it);
+	tcase_add_test(tc, core_knob_set__refuses_what_is_none);
 	tcase_add_test(tc, core_stat_name__every_name_once);
 	tcase_add_test(tc, core_run__sleeps_and_wakes_for_commands_and_stops);
 	suite_add_tcase(s, tc);

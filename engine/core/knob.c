@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * TCP's defaults, changed while the core runs.
+ *
+ * The kernel agent says one value at a time; TCP reads them where it needs them, mostly when a connection begins. A value that TCP does
+ * not allow is brought into range there, one that does not fit its field is refused here.
+ */
+#include "engine/core/core.h"
+
+static bool take_u8(uint8_t *field, uint32_t value)
+{
+	if (value > UINT8_MAX)
+		return false;
+	*field = (uint8_t)value;
+	return true;
+}
+
+static bool take_bool(bool *field, uint32_t value)
+{
+	if (value > 1)
+		return false;
+	*field = value != 0;
+	return true;
+}
+
+static bool take_u32(uint32_t *field, uint32_t value)
+{
+	*field = value;
+	return true;
+}
+
+static bool take(struct tcp_conf *conf, enum eta_knob id, uint32_t value)
+{
+	switch (id) {
+	case ETA_KNOB_TIMESTAMPS: return take_bool(&conf->timestamps, value);
+	case ETA_KNOB_SACK: return take_bool(&conf->sack, value);
+	case ETA_KNOB_RCV_WSCALE: return take_u8(&conf->rcv_wscale, value);
+	case ETA_KNOB_ECN: return take_u8(&conf->ecn, value);
+	case ETA_KNOB_FASTOPEN: return take_u8(&conf->fastopen, value);
+	case ETA_KNOB_SYN_COOKIES: return take_bool(&conf->syn_cookies, value);
+	case ETA_KNOB_SLOW_START_IDLE: return take_bool(&conf->slow_start_after_idle, value);
+	case ETA_KNOB_NOTSENT_LOWAT: return take_u32(&conf->notsent_lowat, value);
+	case ETA_KNOB_REORDER_SEGS: return take_u8(&conf->reorder_segs, value);
+	case ETA_KNOB_CC: return take_u8(&conf->cc, value);
+	case ETA_KNOB_RTO_US_MIN: return take_u32(&conf->rto_us_min, value);
+	case ETA_KNOB_SYN_RETRIES: return take_u8(&conf->syn_retries, value);
+	case ETA_KNOB_SYNACK_RETRIES: return take_u8(&conf->synack_retries, value);
+	case ETA_KNOB_DATA_RETRIES: return take_u8(&conf->data_retries, value);
+	case ETA_KNOB_ORPHAN_RETRIES: return take_u8(&conf->orphan_retries, value);
+	case ETA_KNOB_KEEP_IDLE_MS: return take_u32(&conf->keep_idle_ms, value);
+	case ETA_KNOB_KEEP_INTVL_MS: return take_u32(&conf->keep_intvl_ms, value);
+	case ETA_KNOB_KEEP_PROBES: return take_u8(&conf->keep_probes, value);
+	case ETA_KNOB_FIN_WAIT2_MS: return take_u32(&conf->fin_wait2_ms, value);
+	case ETA_KNOB_N: break;
+	}
+	return false;
+}
+
+enum eta_status core_knob_set(struct core *core, const struct eta_admin_msg *msg)
+{
+	struct tcp_conf conf = core->tcp.conf;
+
+	if (msg->knob.id >= ETA_KNOB_N ||
+			!take(&conf, (enum eta_knob)msg->knob.id, msg->knob.value))
+		return ETA_STATUS_INVALID;
+	tcp_stack_conf(&core->tcp, &conf);
+	return ETA_STATUS_OK;
+}
