@@ -178,6 +178,7 @@ void client_on_bind(struct client *client, const struct eta_ctl_dti *msg, int fd
 		client_answer(client, status);
 		return;
 	}
+	sysctl_look(ka);
 	client->dti = want.dti;
 	client->gen = want.gen;
 	client->owner = owner;

@@ -72,7 +72,8 @@ static void client_attach_reply(struct client *client, enum eta_status status)
 	reply.inherited_n = (uint16_t)s->inherited_n;
 	memcpy(reply.inherited, s->inherited, sizeof(reply.inherited));
 	reply.cores_n = (uint16_t)ka->irq.cores_n;
-	reply.flags = ka->conf.loopback ? ETA_POLICY_LOOPBACK : 0;
+	reply.flags = (ka->conf.loopback ? ETA_POLICY_LOOPBACK : 0) |
+		      (ka->conf.sysctl == CONF_SYSCTL_MIRROR ? ETA_POLICY_PING : 0);
 	reply.page_bytes = ka->irq.cores_n * ETA_PAGE_BYTES;
 	reply.port_lo = ka->ports.lo;
 	reply.port_hi = ka->ports.hi;
@@ -253,6 +254,11 @@ static void client_on_ping(struct client *client, const struct client_msg *msg)
 {
 	uint32_t lock_id = msg->len_bytes == sizeof(msg->ping) ? msg->ping.lock_id : 0;
 
+	if (lock_id == 0 && client->session && client->ka->conf.sysctl == CONF_SYSCTL_MIRROR) {
+		sysctl_sync(client);
+		client_begin_wait(client);
+		return;
+	}
 	client_answer(client, lock_id == 0 || res_session_lock_is_live(&client->ka->res, lock_id)
 					      ? ETA_STATUS_OK
 					      : ETA_STATUS_NOT_FOUND);

@@ -98,6 +98,18 @@ static const struct conf_key conf_keys[] = {
 		INT("tcp.delack_us", delack_us, 0, 500000, 0, "us"),
 		INT("tcp.rto_us_min", rto_us_min, 0, 10000000, 0, "us"),
 		INT("tcp.msl_ms", msl_ms, 0, 240000, 0, "ms"),
+		CHOICE("tcp.sysctl", sysctl, "off mirror", CONF_SYSCTL_OFF),
+		BOOL("tcp.timestamps", knob[ETA_KNOB_TIMESTAMPS], 1),
+		BOOL("tcp.sack", knob[ETA_KNOB_SACK], 1),
+		INT("tcp.rcv_wscale", knob[ETA_KNOB_RCV_WSCALE], 0, 14, 7, ""),
+		INT("tcp.syn_retries", knob[ETA_KNOB_SYN_RETRIES], 1, 127, 6, ""),
+		INT("tcp.synack_retries", knob[ETA_KNOB_SYNACK_RETRIES], 1, 127, 5, ""),
+		INT("tcp.retries", knob[ETA_KNOB_DATA_RETRIES], 1, 127, 15, ""),
+		INT("tcp.orphan_retries", knob[ETA_KNOB_ORPHAN_RETRIES], 1, 127, 8, ""),
+		INT("tcp.keep_idle_ms", knob[ETA_KNOB_KEEP_IDLE_MS], 1000, 32767000, 7200000, "ms"),
+		INT("tcp.keep_intvl_ms", knob[ETA_KNOB_KEEP_INTVL_MS], 1000, 32767000, 75000, "ms"),
+		INT("tcp.keep_probes", knob[ETA_KNOB_KEEP_PROBES], 1, 127, 9, ""),
+		INT("tcp.fin_wait2_ms", knob[ETA_KNOB_FIN_WAIT2_MS], 1000, 3600000, 60000, "ms"),
 		BOOL("local.turnaround", local_turnaround, 1),
 		BOOL("local.loopback", loopback, 0),
 		CHOICE("memory.hugepages", hugepages, "auto yes no", CONF_HUGE_AUTO),
@@ -144,6 +156,8 @@ static bool conf_is_port_key(const struct conf_key *key)
 void conf_default(struct conf *conf)
 {
 	memset(conf, 0, sizeof(*conf));
+	for (size_t i = 0; i < ETA_KNOB_N; i++)
+		conf->knob[i] = CONF_KNOB_ENGINE;
 	for (size_t i = 0; i < CONF_KEYS_N; i++)
 		if (!conf_is_port_key(&conf_keys[i]))
 			conf_put_default(&conf_keys[i], conf);

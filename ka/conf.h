@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include <eta/abi.h>
+#include <eta/admin.h>
 
 #define CONF_PATH_DEFAULT "/etc/eta/etad.conf"
 #define CONF_PORTS_MAX 16
@@ -30,6 +31,13 @@ enum conf_huge {
 	CONF_HUGE_YES, /* fail without */
 	CONF_HUGE_NO,
 };
+
+enum conf_sysctl {
+	CONF_SYSCTL_OFF,
+	CONF_SYSCTL_MIRROR, /* net.ipv4.tcp_* of etad's network namespace are the defaults, as they stand */
+};
+
+#define CONF_KNOB_ENGINE INT64_MIN /* not configurable: the engine's own default */
 
 struct conf_port {
 	char name[CONF_TEXT_MAX]; /* as port_open() takes it */
@@ -59,6 +67,8 @@ struct conf {
 	int64_t pacing, slow_start_after_idle;
 	int64_t rcv_bytes_max, snd_bytes_max;
 	int64_t delack_us, rto_us_min, msl_ms;
+	int64_t sysctl;           /* enum conf_sysctl */
+	int64_t knob[ETA_KNOB_N]; /* TCP's defaults, or CONF_KNOB_ENGINE */
 	/* memory */
 	int64_t hugepages; /* enum conf_huge */
 	int64_t eal_mib;

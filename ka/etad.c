@@ -205,7 +205,10 @@ static int etad_start_engine(struct ka *ka, char *err, size_t err_len)
 	if (!ka->engine)
 		return -ENOMEM;
 	rc = irq_init(&ka->irq, &ka->loop, ka->engine, ka->cores_n, &etad_irq_ops, ka);
-	return rc < 0 ? etad_fail(rc, err, err_len, "rings to the engine: %s", strerror(-rc)) : 0;
+	if (rc < 0)
+		return etad_fail(rc, err, err_len, "rings to the engine: %s", strerror(-rc));
+	sysctl_start(ka);
+	return 0;
 }
 
 static int etad_start_tables(struct ka *ka, char *err, size_t err_len)

@@ -31,6 +31,7 @@
 #include "ka/res.h"
 #include "ka/server.h"
 #include "ka/sockdiag.h"
+#include "ka/sysctl.h"
 #include "ka/tap.h"
 #include "ka/tcx.h"
 
@@ -73,6 +74,7 @@ struct ka {
 	struct irq irq;
 	struct netlink netlink;
 	struct sockdiag sockdiag;
+	struct sysctl sysctl;
 	struct ports ports;
 	struct own own;
 	struct ka_port port[CONF_PORTS_MAX];

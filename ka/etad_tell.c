@@ -170,6 +170,8 @@ void etad_on_tick(void *arg)
 						runnable > ours ? runnable - ours : 0);
 		}
 	}
+	if (ka->res.sessions_n > 0)
+		sysctl_look(ka);
 	loop_timer_arm(&ka->loop, &ka->tick,
 			ka->res.sessions_n > 0 ? ETAD_TICK_MS : ETAD_IDLE_TICK_MS);
 }

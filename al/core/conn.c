@@ -177,6 +177,14 @@ static int bind_local(struct al_conn *conn, int fd)
 	return ret;
 }
 
+/* KA looks at settings that it cannot watch; its answer means that the engine has them. */
+static int ask_settings(void)
+{
+	struct eta_ctl_hdr req = {.type = ETA_CTL_PING}, rep;
+
+	return al_ctl_call(&req, sizeof(req), -1, &rep, sizeof(rep), NULL, 0);
+}
+
 int al_conn_connect_start(
 		struct al_conn *conn, const struct sockaddr *remote, socklen_t len, int bound_fd)
 {
@@ -184,6 +192,8 @@ int al_conn_connect_start(
 
 	if (!ret && bound_fd >= 0)
 		ret = bind_local(conn, bound_fd);
+	else if (!ret && (al_root.policy & ETA_POLICY_PING))
+		ret = ask_settings();
 	if (ret)
 		return ret;
 	al_flag_set(conn, AL_CONN_RUNG);

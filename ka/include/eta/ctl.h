@@ -109,6 +109,8 @@ struct eta_ctl_attach_reply {
 	struct eta_ring_geom ring0;
 };
 #define ETA_POLICY_LOOPBACK 0x1u /* 127/8 and ::1 are carried too */
+#define ETA_POLICY_PING \
+	0x2u /* PING before a CONNECT without BIND: KA looks at what it cannot watch */
 
 /* SEG_MAP, SEG_GROW. Reply fd: the segment (read-only for EN). */
 struct eta_ctl_seg {

@@ -40,6 +40,8 @@ static struct {
 	int hold[FAKE_OPS];
 	struct eta_admin_msg held[FAKE_HELD_MAX];
 	uint32_t held_n;
+	uint32_t knob[ETA_KNOB_N];
+	int has_knob[ETA_KNOB_N];
 	struct core *core0;
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -60,6 +62,17 @@ int fake_engine_last(uint16_t op, struct eta_admin_msg *msg)
 	pthread_mutex_lock(&fake.lock);
 	any = fake.count[op] > 0;
 	*msg = fake.last[op];
+	pthread_mutex_unlock(&fake.lock);
+	return any;
+}
+
+int fake_engine_knob(uint32_t id, uint32_t *value)
+{
+	int any;
+
+	pthread_mutex_lock(&fake.lock);
+	any = fake.has_knob[id];
+	*value = fake.knob[id];
 	pthread_mutex_unlock(&fake.lock);
 	return any;
 }
@@ -138,6 +151,7 @@ void fake_engine_reset(void)
 	memset(fake.count, 0, sizeof(fake.count));
 	memset(fake.answer, 0, sizeof(fake.answer));
 	memset(fake.hold, 0, sizeof(fake.hold));
+	memset(fake.has_knob, 0, sizeof(fake.has_knob));
 	fake.held_n = 0;
 	pthread_mutex_unlock(&fake.lock);
 }
@@ -158,6 +172,10 @@ void core_run(struct core *core)
 			pthread_mutex_lock(&fake.lock);
 			fake.count[msg.op]++;
 			fake.last[msg.op] = msg;
+			if (msg.op == ETA_ADMIN_KNOB_SET && msg.knob.id < ETA_KNOB_N) {
+				fake.knob[msg.knob.id] = msg.knob.value;
+				fake.has_knob[msg.knob.id] = 1;
+			}
 			if (fake.hold[msg.op] && fake.held_n < FAKE_HELD_MAX)
 				fake.held[fake.held_n++] = msg;
 			else

@@ -23,6 +23,8 @@ void fake_engine_answer(uint16_t op, uint16_t status);
 void fake_engine_hold(uint16_t op, int hold);
 /* Send a notice to KA from core 0. */
 void fake_engine_notice(const struct eta_admin_msg *msg);
+/* The value last said for a knob (enum eta_knob); false: none. */
+int fake_engine_knob(uint32_t id, uint32_t *value);
 /* Forget what was taken; answer all with OK, hold nothing. */
 void fake_engine_reset(void);
 
