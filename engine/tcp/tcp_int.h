@@ -228,6 +228,8 @@ static inline bool tcp_tx_pending(const struct tcp_ctx *ctx)
 
 /* ---- the receive window (tcp_wnd.c) ---- */
 
+/* What a SYN promises, before there is a user who could say how much; bytes beyond what he gives will count as lost. */
+void tcp_wnd_first(const struct tcp_env *e, struct tcp_ctx *ctx);
 /* The window field of the segment that leaves now; moves rcv_adv. */
 uint16_t tcp_wnd_select(const struct tcp_env *e, struct tcp_ctx *ctx);
 /* Has consumption opened the window so far that the peer should hear of it? */

@@ -14,8 +14,6 @@
  */
 #include "engine/tcp/tcp_int.h"
 
-#define EMBRYO_WND_MIN 14600u
-
 /* Options, windows and first numbers from the peer's SYN. */
 static void take_syn(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg)
 {
@@ -42,7 +40,6 @@ static void embryo_init(const struct tcp_env *e, struct tcp_ctx *ctx, const stru
 		const struct ip_tuple *tuple)
 {
 	const struct tcp_conf *conf = &e->stack->conf;
-	uint32_t space;
 
 	ctx->flags = TCP_CTX_PASSIVE | (conf->timestamps ? TCP_CTX_TS : 0) |
 		     (conf->sack ? TCP_CTX_SACK : 0) | TCP_CTX_WSCALE;
@@ -58,11 +55,7 @@ static void embryo_init(const struct tcp_env *e, struct tcp_ctx *ctx, const stru
 	ctx->notsent_lowat = master->notsent_lowat;
 	ctx->pacing_rate_max = master->pacing_rate_max;
 	tcp_conn_init(e, ctx, tuple);
-	/* No user yet who could say how much; bytes beyond what he gives will count as lost. */
-	space = tcp_up_rcv_space(e->core, ctx);
-	if (space < EMBRYO_WND_MIN)
-		space = EMBRYO_WND_MIN;
-	ctx->rcv_adv = space < UINT16_MAX ? space : UINT16_MAX;
+	tcp_wnd_first(e, ctx);
 }
 
 enum tcp_verdict tcp_listen_rx(const struct tcp_env *e, struct tcp_ctx *master,

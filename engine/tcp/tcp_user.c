@@ -12,15 +12,12 @@ void tcp_connect(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
 		const struct ip_tuple *tuple, const struct tcp_param *param, uint64_t now_us)
 {
 	struct tcp_env e = TCP_ENV(stack, env, now_us);
-	uint32_t space;
 
 	ctx->flags = TCP_CTX_USER | TCP_CTX_WSCALE | (stack->conf.timestamps ? TCP_CTX_TS : 0) |
 		     (stack->conf.sack ? TCP_CTX_SACK : 0);
 	tcp_conn_set_param(&e, ctx, param);
 	tcp_conn_init(&e, ctx, tuple);
-	space = tcp_up_rcv_space(env, ctx);
-	/* rcv_nxt is 0 until their SYN comes */
-	ctx->rcv_adv = space < UINT16_MAX ? space : UINT16_MAX;
+	tcp_wnd_first(&e, ctx);
 	tcp_conn_set_state(&e, ctx, TCP_STATE_SYN_SENT);
 	TCP_COUNT(&e, active_opens);
 	tcp_tx_syn(&e, ctx);

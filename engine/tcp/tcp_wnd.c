@@ -15,6 +15,7 @@
 #include "engine/tcp/tcp_int.h"
 
 #define DRS_RTT_US_MIN 1000u
+#define WND_FIRST_MIN 14600u
 
 static inline uint32_t space_of(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
@@ -26,6 +27,16 @@ static inline uint32_t space_of(const struct tcp_env *e, struct tcp_ctx *ctx)
 		return 0;
 	space = tcp_up_rcv_space(e->core, ctx);
 	return space < max ? space : max;
+}
+
+void tcp_wnd_first(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	uint32_t space = tcp_up_rcv_space(e->core, ctx);
+
+	if (space < WND_FIRST_MIN)
+		space = WND_FIRST_MIN;
+	/* rcv_nxt is 0 until their SYN comes; a SYN's window is not scaled */
+	ctx->rcv_adv = space < UINT16_MAX ? space : UINT16_MAX;
 }
 
 uint16_t tcp_wnd_select(const struct tcp_env *e, struct tcp_ctx *ctx)

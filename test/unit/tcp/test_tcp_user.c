@@ -60,6 +60,18 @@ START_TEST(tcp_connect__offers_all_options)
 }
 END_TEST
 
+/* The user's memory comes later; a window of zero would make the peer wait for it. */
+START_TEST(tcp_connect__promises_ten_segments_before_there_is_memory)
+{
+	core = fake_new(NULL);
+	core->rcv_space = 0;
+	ctx = fake_ctx(core);
+	tcp_connect(&core->stack, core, ctx, &core->tuple, NULL, core->now_us);
+	ck_assert_uint_eq(fake_last(core)->wnd, 14600);
+	fake_free(core);
+}
+END_TEST
+
 START_TEST(tcp_connect__peer_without_options_gets_none)
 {
 	struct tcp_conf conf;
@@ -482,6 +494,7 @@ START_TEST(cc_cubic__is_friendly_to_reno_at_small_rtt)
 END_TEST
 
 FACTS("tcp user", tcp_connect__iss_depends_on_tuple_and_time, tcp_connect__offers_all_options,
+		tcp_connect__promises_ten_segments_before_there_is_memory,
 		tcp_connect__peer_without_options_gets_none,
 		tcp_connect__timestamps_take_twelve_bytes_of_the_mss,
 		tcp_connect__tiny_mss_of_the_peer_has_a_floor, tcp_close__sends_fin,
