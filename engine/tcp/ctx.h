@@ -82,7 +82,8 @@ enum tcp_loss_state {
 #define TCP_CTX_RTX_ONE 0x02000000u
 #define TCP_CTX_ZERO_WND 0x04000000u /* the last window we sent was zero */
 #define TCP_CTX_FIN_OOO 0x20000000u  /* rcv_fin is valid */
-#define TCP_CTX_MORE 0x40000000u     /* the last write said that more follows: as CORK, once */
+#define TCP_CTX_MORE \
+	0x40000000u /* the last write said that more follows: as CORK until the next ACK; no PSH */
 #define TCP_CTX_DRS_SEEN 0x10000000u /* receive RTT and space measurement have started */
 #define TCP_CTX_CAREFUL 0x80000000u  /* every segment takes the slow path; flags2 knows why */
 
@@ -106,6 +107,8 @@ enum tcp_loss_state {
 	0x00008000u /* undo_rtx_n and undo_ts are valid: something was sent again */
 #define TCP_CTX2_FRTO_NEW 0x00010000u   /* the next output prefers new bytes to lost ones */
 #define TCP_CTX2_DSACK_OWED 0x00020000u /* dsack is valid */
+#define TCP_CTX2_MORE_OVER \
+	0x00040000u /* an ACK came, or the user changed his mind: MORE holds nothing back now */
 
 #define TCP_CTX_CC_WORDS 12
 #define TCP_CTX_BYTES_HALF (4u << 20) /* half of the largest buffer */

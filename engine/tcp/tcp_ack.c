@@ -209,8 +209,10 @@ void tcp_ack_fast(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t ack)
 		sample_rtt(e, ctx, &a);
 	grow(e, ctx, a.delivered);
 	arm(e, ctx, &a);
-	if (tcp_tx_pending(ctx))
+	if (tcp_tx_pending(ctx)) {
+		ctx->flags2 |= TCP_CTX2_MORE_OVER;
 		tcp_owe(e, ctx, TCP_CTX_OUTPUT);
+	}
 }
 
 static void conclude(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ack *a)
@@ -233,6 +235,7 @@ static void conclude(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ac
 		tcp_pace_update(ctx);
 	if (a->flags & TCP_ACK_UNA)
 		arm(e, ctx, a);
+	ctx->flags2 |= TCP_CTX2_MORE_OVER;
 	if (tcp_tx_pending(ctx) || ctx->lost_bytes || lost)
 		tcp_owe(e, ctx, TCP_CTX_OUTPUT);
 }

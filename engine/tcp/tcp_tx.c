@@ -248,7 +248,13 @@ uint32_t tcp_tx_range(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t seq
 	seg.is_retransmit = is_retransmit;
 	if (fin)
 		seg.flags |= TCP_FIN;
-	if (len && seq + len == ctx->snd_tail)
+	/*
+	 * What the user has ended by a write, and a burst, which the receiver's GRO need not hold back
+	 * then.
+	 */
+	if ((len > seg.mss && !is_retransmit) ||
+			(len && seq + len == ctx->snd_tail &&
+					(fin || !(ctx->flags & TCP_CTX_MORE))))
 		seg.flags |= TCP_PSH;
 	if (ETA_UNLIKELY(ctx->flags & TCP_CTX_URG_SENT))
 		tx_urg(ctx, &seg);
@@ -293,15 +299,18 @@ static inline uint32_t wnd_room(const struct tcp_ctx *ctx)
 static uint32_t with_tail(const struct tcp_ctx *ctx, uint32_t len)
 {
 	uint32_t flight = ctx->snd_nxt - ctx->snd_una;
+	uint32_t hold = ctx->flags & (TCP_CTX_CORK | TCP_CTX_MORE);
 	uint32_t tail;
 
 	if (ctx->flags & (TCP_CTX_FIN_QUEUED | TCP_CTX_URG_SENT))
 		return len;
-	if ((ctx->flags & (TCP_CTX_NODELAY | TCP_CTX_CORK | TCP_CTX_MORE)) == TCP_CTX_NODELAY)
+	if (ETA_UNLIKELY(hold == TCP_CTX_MORE && ctx->flags2 & TCP_CTX2_MORE_OVER))
+		hold = 0;
+	if (!hold && ctx->flags & TCP_CTX_NODELAY)
 		return len;
 	tail = len < ctx->mss ? len : len % ctx->mss;
 	/* Is a short segment in flight? */
-	if (ctx->flags & (TCP_CTX_CORK | TCP_CTX_MORE) || ctx->snd_sml - ctx->snd_una - 1 < flight)
+	if (hold || ctx->snd_sml - ctx->snd_una - 1 < flight)
 		return len - tail;
 	return len;
 }

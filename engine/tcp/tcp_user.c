@@ -85,6 +85,7 @@ void tcp_write_more(struct tcp_stack *stack, struct core *env, struct tcp_ctx *c
 {
 	struct tcp_env e = TCP_ENV(stack, env, now_us);
 
+	ctx->flags2 &= ~TCP_CTX2_MORE_OVER;
 	write_to(&e, ctx, snd_tail, TCP_CTX_MORE);
 }
 
@@ -222,6 +223,7 @@ void tcp_param(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
 		const struct tcp_param *param, uint64_t now_us)
 {
 	struct tcp_env e = TCP_ENV(stack, env, now_us);
+	uint32_t corked = ctx->flags & TCP_CTX_CORK;
 
 	tcp_conn_set_param(&e, ctx, param);
 	if (!tcp_state_sends(ctx->state) && ctx->state != TCP_STATE_FIN_WAIT_2)
@@ -231,15 +233,23 @@ void tcp_param(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
 	tcp_timer_arm_long(&e, ctx);
 	if (ctx->flags & TCP_CTX_QUICKACK && ctx->flags & TCP_CTX_ACK_OWED)
 		tcp_owe(&e, ctx, TCP_CTX_ACK_NOW);
-	if (tcp_tx_pending(ctx)) {
-		/* Uncorking pushes the short segment even under Nagle's rule, as Linux. */
-		if (!(ctx->flags & TCP_CTX_CORK)) {
-			ctx->snd_sml = ctx->snd_una;
-			ctx->flags &= ~TCP_CTX_MORE;
-			ctx->xmit_at_ms = 0; /* the cork's; what else it is for output arms again */
-		}
-		tcp_output(&e, ctx);
+	if (!tcp_tx_pending(ctx))
+		return;
+	/*
+	 * Uncorking, and TCP_NODELAY whenever it is set, push the short segment once, as Linux, under
+	 * Nagle's rule and a cork that stays.
+	 */
+	if (!(ctx->flags & TCP_CTX_CORK) || (ctx->flags & TCP_CTX_NODELAY && corked)) {
+		corked &= ctx->flags;
+		ctx->snd_sml = ctx->snd_una;
+		ctx->flags2 |= TCP_CTX2_MORE_OVER;
+		ctx->flags &= ~TCP_CTX_CORK;
+		ctx->xmit_at_ms = 0; /* the cork's; what else it is for output arms again */
+	} else {
+		corked = 0;
 	}
+	tcp_output(&e, ctx);
+	ctx->flags |= corked;
 }
 
 void tcp_mss_changed(struct tcp_stack *stack, struct tcp_ctx *ctx, uint16_t mss)

@@ -53,7 +53,7 @@ START_TEST(tcp_write__tso_sized_pieces)
 	open_new();
 	core->burst_bytes = 7000;
 	fake_write(core, ctx, 14600);
-	ck_assert_str_eq(fake_take(core), "A 1+5840 1; A 5841+5840 1; PA 11681+2920 1; ");
+	ck_assert_str_eq(fake_take(core), "PA 1+5840 1; PA 5841+5840 1; PA 11681+2920 1; ");
 	ck_assert_uint_eq(fake_last(core)->mss, 1460);
 	fake_free(core);
 }
@@ -194,6 +194,76 @@ START_TEST(more__no_longer_than_200_ms)
 	ck_assert_str_eq(fake_take(core), "");
 	fake_run(core, 20);
 	ck_assert_str_eq(fake_take(core), "PA 1+100 1; ");
+	fake_free(core);
+}
+END_TEST
+
+/* In Linux MSG_MORE holds back within the call; any later occasion to send is taken. The user has pushed nothing. */
+START_TEST(more__an_ack_ends_the_wait)
+{
+	open_new();
+	param((struct tcp_param){.nodelay = true});
+	fake_write(core, ctx, 1000);
+	fake_write(core, ctx, 1000);
+	fake_take(core);
+	write_more(2100);
+	ck_assert_str_eq(fake_take(core), "");
+	fake_rx(core, ctx, TCP_ACK, 1, 1001, 0);
+	fake_flush(core);
+	ck_assert_str_eq(fake_take(core), "acked 1000; A 2001+100 1; ");
+	write_more(2200);
+	ck_assert_str_eq(fake_take(core), "");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(more__setting_nodelay_pushes_once)
+{
+	open_new();
+	write_more(100);
+	param((struct tcp_param){.nodelay = true});
+	ck_assert_str_eq(fake_take(core), "A 1+100 1; ");
+	write_more(200);
+	ck_assert_str_eq(fake_take(core), "");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(cork__setting_nodelay_pushes_once)
+{
+	open_new();
+	param((struct tcp_param){.cork = true});
+	fake_write(core, ctx, 100);
+	param((struct tcp_param){.cork = true, .nodelay = true});
+	ck_assert_str_eq(fake_take(core), "PA 1+100 1; ");
+	fake_write(core, ctx, 100);
+	ck_assert_str_eq(fake_take(core), "");
+	ck_assert(ctx->flags & TCP_CTX_CORK);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(cork__setting_it_pushes_nothing)
+{
+	open_new();
+	param((struct tcp_param){.nodelay = true});
+	write_more(100);
+	param((struct tcp_param){.cork = true, .nodelay = true});
+	ck_assert_str_eq(fake_take(core), "");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(psh__ends_a_burst_and_what_was_written)
+{
+	open_new();
+	core->burst_bytes = 2 * 1460;
+	write_more(2920);
+	ck_assert_str_eq(fake_take(core), "PA 1+2920 1; ");
+	write_more(2920 + 1460);
+	ck_assert_str_eq(fake_take(core), "A 2921+1460 1; ");
+	fake_write(core, ctx, 1460);
+	ck_assert_str_eq(fake_take(core), "PA 4381+1460 1; ");
 	fake_free(core);
 }
 END_TEST
@@ -572,11 +642,13 @@ FACTS("tcp tx", tcp_write__sends_at_once_with_push, tcp_write__backwards_or_too_
 		nagle__setting_nodelay_pushes, nagle__fin_pushes,
 		cork__holds_until_a_segment_is_full, cork__clearing_it_pushes,
 		cork__no_longer_than_200_ms, more__holds_a_short_segment_for_the_next_write,
-		more__no_longer_than_200_ms, more__a_fin_ends_it,
-		urgent__points_behind_the_byte_until_it_is_acked, sws__small_window_is_not_filled,
-		sws__half_of_the_largest_window_is, fin__rides_on_the_last_bytes, fin__alone,
-		port_full__bytes_are_not_counted_as_sent, port_full__nothing_taken_tries_again,
-		idle__cwnd_is_halved_for_each_rto_of_silence,
+		more__no_longer_than_200_ms, more__an_ack_ends_the_wait,
+		more__setting_nodelay_pushes_once, cork__setting_nodelay_pushes_once,
+		cork__setting_it_pushes_nothing, psh__ends_a_burst_and_what_was_written,
+		more__a_fin_ends_it, urgent__points_behind_the_byte_until_it_is_acked,
+		sws__small_window_is_not_filled, sws__half_of_the_largest_window_is,
+		fin__rides_on_the_last_bytes, fin__alone, port_full__bytes_are_not_counted_as_sent,
+		port_full__nothing_taken_tries_again, idle__cwnd_is_halved_for_each_rto_of_silence,
 		persist__probes_with_one_octet_and_backs_off, persist__answers_keep_it_alive,
 		persist__silence_times_out, persist__opening_sends_at_once_from_the_probed_octet,
 		persist__probe_that_was_taken_is_not_sent_again,
