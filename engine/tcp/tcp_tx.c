@@ -19,6 +19,10 @@
  */
 #include "engine/tcp/tcp_int.h"
 
+/* The longer the path the smaller the pieces: every 512 us of round trip halve what is added to a millisecond's worth. */
+#define PIECE_RTT_US 512u
+#define PIECE_BYTES_MAX 65536u
+
 void tcp_flush_add(struct tcp_stack *stack, struct tcp_ctx *ctx)
 {
 	ctx->flags |= TCP_CTX_LISTED;
@@ -315,6 +319,26 @@ static uint32_t with_tail(const struct tcp_ctx *ctx, uint32_t len)
 	return len;
 }
 
+/*
+ * A piece for the port: about a millisecond's worth at the rate of the connection, so that a long
+ * path sees no needless bursts, and more the shorter the path is; as Linux.
+ */
+static uint32_t piece_bytes(const struct tcp_ctx *ctx, uint32_t burst)
+{
+	uint32_t shift = ctx->rtt_min_us / PIECE_RTT_US;
+	uint64_t bytes;
+
+	if (ETA_LIKELY(shift == 0) || ctx->srtt_us == 0)
+		return burst;
+	/* twice cwnd in a round trip in slow start, 1.2 times later */
+	bytes = (uint64_t)ctx->cwnd * (ctx->cwnd < ctx->ssthresh / 2 ? 2000 : 1200) / ctx->srtt_us;
+	if (shift < 16)
+		bytes += PIECE_BYTES_MAX >> shift;
+	if (bytes < 2u * ctx->mss)
+		bytes = 2u * ctx->mss;
+	return bytes < burst ? (uint32_t)bytes : burst;
+}
+
 /* New bytes that may leave in one piece now. */
 static uint32_t sendable(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t pipe)
 {
@@ -332,7 +356,7 @@ static uint32_t sendable(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t 
 		ctx->cwnd_lim_seq = ctx->snd_nxt + room;
 	}
 	if (avail > mss) {
-		burst = tcp_up_burst_bytes(e->core, ctx);
+		burst = piece_bytes(ctx, tcp_up_burst_bytes(e->core, ctx));
 		if (burst < mss)
 			burst = mss;
 		if (room > burst)
