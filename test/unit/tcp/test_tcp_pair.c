@@ -175,6 +175,8 @@ static int32_t on_send(struct core *core, struct tcp_ctx *ctx, const struct tcp_
 		if (len == 0 || chance(p, 500))
 			return -1;
 		len = rnd(p, len);
+		if (len == 0)
+			return -1; /* nothing taken, nothing on the wire */
 	}
 	MUST(p, len == 0 || seg->off + len <= end->written);
 	for (uint32_t done = 0; done < len || done == 0;) {
