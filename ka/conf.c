@@ -87,6 +87,8 @@ static const struct conf_key conf_keys[] = {
 		PORT_TEXT("ports[].tap", tap, 1, 15, "eta%d"),
 		INT("tcp.contexts_max", contexts_max, 64, 4194304, 65536, "connections per core"),
 		INT("tcp.embryos_max", embryos_max, 16, 1048576, 4096, "handshakes per core"),
+		INT("tcp.embryos_source_pct", embryos_src_pct, 1, 100, 50, "percent"),
+		BOOL("tcp.syn_cookies", syn_cookies, 1),
 		INT("tcp.ephemeral_lo", port_lo, 1024, 65535, 61000, "port"),
 		INT("tcp.ephemeral_hi", port_hi, 1024, 65535, 65535, "port"),
 		CHOICE("tcp.congestion_control", congestion, "default reno cubic dctcp bbr", 0),

@@ -56,6 +56,8 @@ struct conf {
 	int64_t cpus_n;
 	int64_t contexts_max;
 	int64_t embryos_max;
+	int64_t embryos_src_pct;
+	int64_t syn_cookies;
 	int64_t mbufs;
 	int64_t idle; /* enum engine_idle */
 	int64_t idle_spin_us;

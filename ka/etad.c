@@ -173,6 +173,8 @@ static int etad_start_engine(struct ka *ka, char *err, size_t err_len)
 			.socket_id = SOCKET_ID_ANY,
 			.contexts_max = (uint32_t)conf->contexts_max,
 			.embryos_max = (uint32_t)conf->embryos_max,
+			.embryos_src_pct = (uint32_t)conf->embryos_src_pct,
+			.syn_cookies_off = !conf->syn_cookies,
 			.sessions_max = (uint32_t)conf->sessions_max + 1, /* numbers begin at 1 */
 			.mbufs_n = (uint32_t)conf->mbufs,
 			.idle = (enum engine_idle)conf->idle,

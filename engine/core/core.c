@@ -54,8 +54,50 @@ static void punt(struct core *core, struct port *port, struct rte_mbuf *m, const
 		punt_frame(&core->net, port, m, why);
 }
 
+static bool limit_pass(struct core_limit *l, uint64_t now_us, uint32_t per_s)
+{
+	if (now_us - l->since_us >= 1000000) {
+		l->since_us = now_us;
+		l->used = 0;
+	}
+	if (l->used == per_s)
+		return false;
+	l->used++;
+	return true;
+}
+
+/* A SYN for listener @idx. Return: true = done with it; false = left to the kernel's listener. */
+static bool rx_syn(struct core *core, const struct ip_pkt *pkt, uint32_t idx)
+{
+	struct tcp_stack *tcp = &core->tcp;
+
+	if (tcp_rx(tcp, core, &tcp->ctx[idx], &pkt->seg, &pkt->tuple, core->now_us) !=
+			TCP_RX_REFUSED)
+		return true;
+	if (tcp_cookies_are_out(tcp, core->now_us) ||
+			!limit_pass(&core->fallback, core->now_us, CORE_FALLBACK_PER_S)) {
+		core->stats.rx_flood++;
+		return true;
+	}
+	core->stats.rx_fallback++;
+	return false;
+}
+
+/* While cookies are out, any other segment for listener @idx. Return: as above. */
+static bool rx_cookie(struct core *core, const struct ip_pkt *pkt, uint32_t idx)
+{
+	struct tcp_stack *tcp = &core->tcp;
+
+	if (tcp_rx_cookie(tcp, core, &tcp->ctx[idx], &pkt->seg, &pkt->tuple, core->now_us))
+		return true;
+	if (limit_pass(&core->bad_cookie, core->now_us, CORE_BAD_COOKIE_PER_S))
+		return false;
+	core->stats.rx_flood++;
+	return true;
+}
+
 /*
- * No context. A SYN may find a listener. All else that comes from outside is the kernel's, whose address it is: we never answer there.
+ * No context. A SYN may find a listener, and an ACK, if it brings back a cookie. All else that comes from outside is the kernel's, whose address it is: we never answer there.
  * What comes from inside has no other to answer it.
  */
 static void rx_no_ctx(
@@ -69,11 +111,9 @@ static void rx_no_ctx(
 		punt(core, port, m, pkt);
 		return;
 	}
-	if (is_syn)
+	if (is_syn || tcp_cookies_are_out(&core->tcp, core->now_us))
 		idx = dti_listener(&core->dti, &pkt->tuple.laddr, pkt->tuple.lport_be);
-	if (idx != 0) {
-		(void)tcp_rx(&core->tcp, core, &core->tcp.ctx[idx], &pkt->seg, &pkt->tuple,
-				core->now_us);
+	if (idx != 0 && (is_syn ? rx_syn(core, pkt, idx) : rx_cookie(core, pkt, idx))) {
 		rte_pktmbuf_free(m);
 		return;
 	}

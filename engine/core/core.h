@@ -29,6 +29,10 @@
 #define CORE_KICK_LOOK_US 50u /* awake: look at kick descriptors of dormant rings this often */
 #define CORE_NOTICE_ROOM 64u  /* entries of the answer ring that notices leave to answers */
 
+/* Of a flood, what the kernel gets to see in a second. */
+#define CORE_FALLBACK_PER_S 100u  /* SYNs that a listener of ours has no place for: its shadow may have */
+#define CORE_BAD_COOKIE_PER_S 10000u /* ACKs for a listener, without context, while cookies are out */
+
 /* Stages of the loop, for cycle accounting. */
 enum core_stage {
 	CORE_STAGE_RX,
@@ -49,6 +53,8 @@ struct core_stats {
 	uint64_t cyc[CORE_STAGE_N]; /* of turns that did work */
 	uint64_t cyc_idle;
 	uint64_t rx_no_ctx;        /* TCP segments without context or listener: punted */
+	uint64_t rx_fallback;      /* SYNs that a full context table left to the kernel's listener */
+	uint64_t rx_flood;         /* segments without context that were too many for the kernel: dropped */
 	uint64_t rx_not_local;     /* TCP segments to an address that is not ours */
 	uint64_t turned;           /* frames to ourselves */
 	uint64_t turn_full;        /* ... dropped: queue full, or in several buffers */
@@ -67,6 +73,12 @@ struct core_hop {
 	struct net_hop hop;
 	uint64_t confirm_us; /* when its neighbour was last confirmed */
 	uint8_t result;      /* enum route_result; valid while the hop is current */
+};
+
+/* So many a second, all at once if need be. */
+struct core_limit {
+	uint64_t since_us;
+	uint32_t used;
 };
 
 struct core_mem {
@@ -103,6 +115,9 @@ struct core {
 		const uint8_t *smac; /* [6]; NULL = no frame */
 		uint8_t port;
 	} reply_to; /* frame being processed: where answers of embryos may go without neighbour resolution */
+
+	struct core_limit fallback;   /* CORE_FALLBACK_PER_S */
+	struct core_limit bad_cookie; /* CORE_BAD_COOKIE_PER_S */
 
 	uint16_t port_lo, port_hi; /* host order */
 	uint8_t hidden[65536 /

@@ -47,6 +47,7 @@ static void tcp_conf_fill(const struct engine_conf *conf, struct tcp_conf *tc)
 {
 	tcp_conf_default(tc);
 	memcpy(tc->isn_key, conf->isn_key, sizeof(tc->isn_key));
+	tc->syn_cookies = !conf->syn_cookies_off;
 	if (conf->cc_default)
 		tc->cc = conf->cc_default;
 	if (conf->ecn)
@@ -69,6 +70,7 @@ static int tables_init(struct core *core)
 	struct dti_conf dc = {
 			.contexts_max = n,
 			.embryos_max = conf->embryos_max ? conf->embryos_max : n / 4,
+			.source_pct = conf->embryos_src_pct,
 			.sessions_max = conf->sessions_max,
 			.rcv_bytes_max = conf->rcv_bytes_max,
 			.snd_bytes_max = conf->snd_bytes_max,

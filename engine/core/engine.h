@@ -45,6 +45,8 @@ struct engine_conf {
 	bool loopback;         /* carry 127.0.0.0/8 and ::1 between attached programs */
 	uint16_t port_lo, port_hi; /* ephemeral ports that KA reserved, host order */
 	uint8_t isn_key[16];
+	bool syn_cookies_off;     /* drop a SYN that finds no embryo, do not answer it by a cookie */
+	uint32_t embryos_src_pct; /* of a listener's embryos one source may hold; 0 = 50 */
 	uint8_t cc_default;     /* as eta_dti_al.cc */
 	uint8_t ecn;            /* 0 = default, else 1 + enum tcp_ecn */
 	bool pacing;            /* every connection */

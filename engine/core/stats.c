@@ -23,6 +23,8 @@ static const struct {
 		FIELD(loops_idle),
 		FIELD(sleeps),
 		FIELD(rx_no_ctx),
+		FIELD(rx_fallback),
+		FIELD(rx_flood),
 		FIELD(rx_not_local),
 		FIELD(turned),
 		FIELD(turn_full),

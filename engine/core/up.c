@@ -34,6 +34,11 @@ uint32_t dti_up_ctx_alloc(struct core *env)
 	return idx;
 }
 
+uint32_t dti_up_ctx_left(const struct core *env)
+{
+	return env->ctx_free_n;
+}
+
 void dti_up_ctx_free(struct core *env, uint32_t idx)
 {
 	memset(&env->dti.ctx[idx], 0, sizeof(env->dti.ctx[idx]));

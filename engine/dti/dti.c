@@ -73,6 +73,7 @@ int dti_init(struct dti *d, const struct dti_conf *conf)
 	memset(d, 0, sizeof(*d));
 	d->ctx_n = conf->contexts_max;
 	d->embryos_max = conf->embryos_max;
+	d->source_pct = conf->source_pct ? conf->source_pct : 50;
 	d->session_n = RTE_MIN(conf->sessions_max + 1, 4000u);
 	d->seg_n = 8 * d->session_n + 256;
 	d->ring_n = 3 * d->session_n + 256;

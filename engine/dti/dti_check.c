@@ -84,7 +84,7 @@ static const char *check_ctx(const struct dti *d, uint32_t idx, uint64_t *pages,
 
 static const char *check_masters(const struct dti *d)
 {
-	uint32_t embryos = 0;
+	uint32_t embryos = 0, sources = 0;
 
 	for (uint32_t i = 1; i < d->master_n; i++) {
 		const struct dti_master *m = &d->master[i];
@@ -106,7 +106,9 @@ static const char *check_masters(const struct dti *d)
 			return "a master counts its connections wrongly";
 		embryos += embryo_n;
 	}
-	return embryos == d->embryo_n ? NULL : "embryos are counted wrongly";
+	for (uint32_t i = 0; i < DTI_SOURCES; i++)
+		sources += d->source_n[i];
+	return embryos == d->embryo_n && sources == embryos ? NULL : "embryos are counted wrongly";
 }
 
 const char *dti_check(const struct dti *d)

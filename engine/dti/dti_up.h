@@ -17,6 +17,8 @@ struct core;
 
 /* A free context slot, zeroed, idx set; 0 = table full. It is in use while dti_ctx.flags says so. */
 uint32_t dti_up_ctx_alloc(struct core *env);
+/* Free slots. */
+uint32_t dti_up_ctx_left(const struct core *env);
 /* Nothing needs slot @idx any more. */
 void dti_up_ctx_free(struct core *env, uint32_t idx);
 /* Enter or remove dti_ctx[@idx].tuple in the context table. Return: false = taken, or table full. */

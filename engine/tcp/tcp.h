@@ -106,6 +106,8 @@ struct tcp_mem {
 	uint32_t log_n;
 };
 
+#define TCP_COOKIES_SEEN 1024u /* used SYN cookies that are remembered, as far as they do not collide; power of two */
+
 struct tcp_stack {
 	struct tcp_ctx *ctx;
 	struct tcp_ext *ext;
@@ -123,6 +125,8 @@ struct tcp_stack {
 	bool isn_min_valid;    /* ... if set */
 	uint32_t challenge_ms; /* this second of challenge ACKs began here */
 	uint32_t challenge_n;  /* left in it */
+	uint64_t cookie_until_us; /* SYN cookies that are out may come back until then; 0 = none */
+	uint64_t cookie_seen[TCP_COOKIES_SEEN]; /* marks of those that have; 0 = none */
 	uint64_t random;       /* state of a small generator; not for secrets */
 	struct tcp_conf conf;
 	struct tcp_stats stats;
@@ -163,6 +167,8 @@ enum tcp_verdict {
 	 * listener takes it by tcp_rx(), else tcp_rx_no_ctx()
 	 */
 	TCP_RX_AGAIN,
+	/* a listener has no place for this SYN and sends no cookie: whoever else listens may have it */
+	TCP_RX_REFUSED,
 };
 
 /* ---- the stack ---- */
@@ -189,6 +195,21 @@ void tcp_stack_conf(struct tcp_stack *stack, const struct tcp_conf *conf);
  * Context: hot.   Source: RFC 9293 3.10.7.
  */
 enum tcp_verdict tcp_rx(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
+		const struct tcp_seg *seg, const struct ip_tuple *tuple, uint64_t now_us);
+
+/* Are SYN cookies out that an ACK may bring back? Context: hot. */
+static inline bool tcp_cookies_are_out(const struct tcp_stack *stack, uint64_t now_us)
+{
+	return stack->cookie_until_us > now_us;
+}
+
+/**
+ * tcp_rx_cookie() - A segment for no context, where @master listens: does it complete a handshake that a SYN cookie stands for?
+ *
+ * Return: true = yes, and the segment is done with, whether or not there was room for the connection; false = nothing of ours.
+ * Context: hot under a flood.   Source: RFC 4987 3.6.
+ */
+bool tcp_rx_cookie(struct tcp_stack *stack, struct core *env, struct tcp_ctx *master,
 		const struct tcp_seg *seg, const struct ip_tuple *tuple, uint64_t now_us);
 
 /*

@@ -2,7 +2,7 @@
 /*
  * Where connections begin, and where their tuples are used again: LISTEN, SYN-SENT, TIME-WAIT.
  *
- * A SYN makes an embryo, which the engine may refuse (table full, backlog reached). Its text is not
+ * A SYN makes an embryo; where no embryo is left, or its source has its share of them, it gets a cookie and is forgotten. Its text is not
  * taken: there is no buffer before there is a user, and the peer sends it again because our SYN-ACK
  * does not acknowledge it.
  *
@@ -12,10 +12,10 @@
  *
  * RFC 9293 3.10.7.2, 3.10.7.3, 3.10.7.4.
  */
-#include "engine/tcp/tcp_int.h"
+#include "engine/tcp/tcp_open.h"
 
 /* Options, windows and first numbers from the peer's SYN. */
-static void take_syn(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg)
+void tcp_take_syn(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg)
 {
 	struct tcp_opts opts;
 	uint32_t promised = ctx->rcv_adv - ctx->rcv_nxt;
@@ -36,7 +36,7 @@ static void take_syn(const struct tcp_env *e, struct tcp_ctx *ctx, const struct 
 	tcp_ecn_agree(e, ctx, seg);
 }
 
-static void embryo_init(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ctx *master,
+void tcp_embryo_init(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ctx *master,
 		const struct ip_tuple *tuple)
 {
 	const struct tcp_conf *conf = &e->stack->conf;
@@ -58,6 +58,19 @@ static void embryo_init(const struct tcp_env *e, struct tcp_ctx *ctx, const stru
 	tcp_wnd_first(e, ctx);
 }
 
+/* Nothing is kept of this SYN. @count: why. */
+static enum tcp_verdict no_embryo(const struct tcp_env *e, const struct tcp_ctx *master,
+		const struct tcp_seg *seg, const struct ip_tuple *tuple, uint64_t *count)
+{
+	if (!e->stack->conf.syn_cookies) {
+		TCP_COUNT(e, reqq_drop);
+		return TCP_RX_REFUSED;
+	}
+	(*count)++;
+	tcp_cookie_send(e, master, seg, tuple);
+	return TCP_RX_OK;
+}
+
 enum tcp_verdict tcp_listen_rx(const struct tcp_env *e, struct tcp_ctx *master,
 		const struct tcp_seg *seg, const struct ip_tuple *tuple)
 {
@@ -76,13 +89,22 @@ enum tcp_verdict tcp_listen_rx(const struct tcp_env *e, struct tcp_ctx *master,
 		TCP_COUNT(e, listen_drops);
 		return TCP_RX_OK;
 	}
+	switch (tcp_up_room(e->core, master, tuple)) {
+	case TCP_ROOM_EMBRYO: break;
+	case TCP_ROOM_SOURCE: return no_embryo(e, master, seg, tuple, &e->stack->stats.reqq_source);
+	case TCP_ROOM_FULL: return no_embryo(e, master, seg, tuple, &e->stack->stats.reqq_cookies);
+	case TCP_ROOM_NONE: TCP_COUNT(e, listen_overflows); return TCP_RX_OK;
+	}
 	ctx = tcp_up_embryo(e->core, master, tuple);
 	if (ctx == NULL) {
 		TCP_COUNT(e, listen_overflows);
-		return TCP_RX_OK;
+		return TCP_RX_REFUSED;
 	}
-	embryo_init(e, ctx, master, tuple);
-	take_syn(e, ctx, seg);
+	tcp_embryo_init(e, ctx, master, tuple);
+	tcp_take_syn(e, ctx, seg);
+	/* An earlier copy of this SYN may have been answered by a cookie, and both answers be under way. */
+	if (ETA_UNLIKELY(tcp_cookies_are_out(e->stack, e->now_us)))
+		tcp_cookie_fill(e, ctx, tuple);
 	tcp_conn_set_state(e, ctx, TCP_STATE_SYN_RECEIVED);
 	tcp_tx_syn(e, ctx);
 	return TCP_RX_OK;
@@ -111,7 +133,7 @@ enum tcp_verdict tcp_syn_sent_rx(
 		TCP_COUNT(e, in_errs);
 		return TCP_RX_OK;
 	}
-	take_syn(e, ctx, seg);
+	tcp_take_syn(e, ctx, seg);
 	if (!has_ack) {
 		/* Simultaneous open. Their text comes again. */
 		tcp_conn_set_state(e, ctx, TCP_STATE_SYN_RECEIVED);

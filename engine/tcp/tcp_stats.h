@@ -29,6 +29,12 @@
 	X(delayed_acks, "TcpExtDelayedACKs")                     \
 	X(listen_overflows, "TcpExtListenOverflows")             \
 	X(listen_drops, "TcpExtListenDrops")                     \
+	X(cookies_sent, "TcpExtSyncookiesSent")                  \
+	X(cookies_recv, "TcpExtSyncookiesRecv")                  \
+	X(cookies_failed, "TcpExtSyncookiesFailed")              \
+	X(reqq_cookies, "TcpExtTCPReqQFullDoCookies")            \
+	X(reqq_drop, "TcpExtTCPReqQFullDrop")                    \
+	X(reqq_source, "TcpExtTCPReqQSourceFull")                \
 	X(hp_hits, "TcpExtTCPHPHits")                            \
 	X(pure_acks, "TcpExtTCPPureAcks")                        \
 	X(hp_acks, "TcpExtTCPHPAcks")                            \

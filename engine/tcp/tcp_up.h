@@ -36,7 +36,10 @@ struct tcp_ctx;
 uint32_t tcp_up_place(struct core *env, struct tcp_ctx *ctx, uint32_t off, const uint8_t *data,
 		uint32_t len);
 
-/* Bytes the receive side may promise beyond rcv_nxt now: what memory and SO_RCVBUF allow, less bytes AL has not consumed. */
+/*
+ * Bytes the receive side may promise beyond rcv_nxt now: what memory and SO_RCVBUF allow, less bytes AL has not consumed. Before there is
+ * a user (an embryo; index 0: a cookie, no context at all) what a new connection begins with.
+ */
 uint32_t tcp_up_rcv_space(struct core *env, struct tcp_ctx *ctx);
 
 /* ---- events (engine/dti) ---- */
@@ -54,7 +57,16 @@ void tcp_up_closed(struct core *env, struct tcp_ctx *ctx, enum eta_status why);
 
 /* ---- contexts (engine/core, engine/dti) ---- */
 
-/* A context for an embryo of @master (copies nothing). NULL: table full, or backlog of @master reached. */
+/* What a SYN to a listener may hope for. */
+enum tcp_room {
+	TCP_ROOM_EMBRYO, /* tcp_up_embryo() finds a place, if the tuple is not taken */
+	TCP_ROOM_SOURCE, /* no embryo: its source has its share of them */
+	TCP_ROOM_FULL,   /* no embryo is left, but a finished handshake would find a place */
+	TCP_ROOM_NONE,   /* the accept queue is full, or the listener is closing */
+};
+enum tcp_room tcp_up_room(
+		struct core *env, struct tcp_ctx *master, const struct ip_tuple *tuple);
+/* A context for an embryo of @master (copies nothing), whatever tcp_up_room() says. NULL: table full, or tuple taken. */
 struct tcp_ctx *tcp_up_embryo(
 		struct core *env, struct tcp_ctx *master, const struct ip_tuple *tuple);
 /**

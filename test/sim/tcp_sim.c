@@ -206,7 +206,8 @@ static void conn_draw(struct scenario *sc, uint32_t i)
 	conn->user[0].key_tx = conn->user[1].key_rx = rnd_u64(r);
 	conn->user[1].key_tx = conn->user[0].key_rx = rnd_u64(r);
 	sc->open_us[i][0] = w->now_us + rnd_log(r, 500000);
-	if (!sc->is_calm && rnd_below(r, 6) == 0) /* simultaneous, or nearly so */
+	conn->is_mutual = !sc->is_calm && rnd_below(r, 6) == 0;
+	if (conn->is_mutual) /* simultaneous, or nearly so */
 		sc->open_us[i][1] = sc->open_us[i][0] + rnd_below(r, 2 * w->conf.wire[0].delay_us);
 	sc->param[i] = (struct tcp_param){.nodelay = rnd_below(r, 2) == 0,
 			.quickack = rnd_below(r, 4) == 0,

@@ -209,6 +209,13 @@ static void segment_rx(struct core *host, const uint8_t *data, uint32_t len)
 			tcp_rx_no_ctx(&host->st, host, &tuple, &seg);
 			return;
 		}
+		if (ctx->state == TCP_STATE_LISTEN &&
+				tcp_rx_cookie(&host->st, host, ctx, &seg, &tuple, w->now_us)) {
+			ctx = world_ctx_find(host, &tuple);
+			if (ctx != NULL)
+				world_edge_learn(host, ctx);
+			return;
+		}
 		verdict = tcp_rx(&host->st, host, ctx, &seg, &tuple, w->now_us);
 		if (verdict != TCP_RX_FREED && verdict != TCP_RX_AGAIN)
 			world_edge_learn(host, ctx);

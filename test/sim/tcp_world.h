@@ -75,6 +75,7 @@ struct conn {
 	struct user user[2];
 	uint16_t port; /* of side 0 */
 	bool is_refused;
+	bool is_mutual; /* B opens it, too: no cookie, which cannot meet an open of its own tuple */
 };
 
 /* One host; opaque to TCP. */

@@ -61,6 +61,25 @@ void world_tuple(const struct world *w, const struct conn *conn, int side, struc
 	tuple->rport_be = side == 0 ? pb : pa;
 }
 
+/*
+ * A late duplicate of a SYN finds no place; a lack of embryos is answered by a cookie, or not. A cookie only where the client has
+ * something to say: if its ACK is lost, a client that listens waits for ever (RFC 4987 3.6).
+ */
+enum tcp_room tcp_up_room(struct core *env, struct tcp_ctx *master, const struct ip_tuple *tuple)
+{
+	struct world *w = env->world;
+	uint32_t i = (uint32_t)ntohs(tuple->rport_be) - WORLD_PORT_FIRST;
+
+	(void)master;
+	if (i >= w->conn_n || w->conn[i].user[1].is_known)
+		return TCP_ROOM_NONE;
+	if (rnd_ppm(&w->rnd, w->conf.embryo_refuse_ppm))
+		return w->conn[i].user[0].tx_total && !w->conn[i].is_mutual && rnd_below(&w->rnd, 4)
+				       ? TCP_ROOM_FULL
+				       : TCP_ROOM_NONE;
+	return TCP_ROOM_EMBRYO;
+}
+
 struct tcp_ctx *tcp_up_embryo(
 		struct core *env, struct tcp_ctx *master, const struct ip_tuple *tuple)
 {
@@ -69,9 +88,8 @@ struct tcp_ctx *tcp_up_embryo(
 
 	if (master->idx != env->listener)
 		world_fail(w, "an embryo of something that does not listen");
-	if (i >= w->conn_n || w->conn[i].user[1].is_known ||
-			rnd_ppm(&w->rnd, w->conf.embryo_refuse_ppm))
-		return NULL; /* a late duplicate of a SYN, or no room */
+	if (i >= w->conn_n || w->conn[i].user[1].is_known)
+		return NULL;
 	if (w->conn[i].user[1].ctx_idx != 0) {
 		world_fail(w, "a second embryo for one tuple");
 		return NULL;
@@ -220,6 +238,8 @@ uint32_t tcp_up_rcv_space(struct core *env, struct tcp_ctx *ctx)
 	struct world *w = env->world;
 	struct user *u = world_ctx_user(env, ctx);
 
+	if (ctx->idx == 0)
+		return 16384; /* of a cookie */
 	if (u == NULL) {
 		world_fail(w, "space of no connection");
 		return 0;

@@ -250,23 +250,74 @@ START_TEST(accept_unlisten__resets_what_nobody_accepted_and_frees_children)
 }
 END_TEST
 
-START_TEST(tcp_up_embryo__beyond_the_backlog_syns_are_dropped)
+/* @backlog, and @n connections that are opened at once. */
+static void crowd_begin(uint32_t backlog, struct model_conn **c, int n)
 {
-	uint32_t open = 0;
-	struct model_conn *c[12];
-
 	memset(&t, 0, sizeof(t));
 	t.pair = pair_create(NULL);
 	t.client = pair_attach(t.pair, 0, NULL);
 	t.server = pair_attach(t.pair, 1, NULL);
-	t.master = model_listen(t.server, "10.0.0.2", PORT, 3, 12);
+	t.master = model_listen(t.server, "10.0.0.2", PORT, backlog, 32);
 	turn(&t);
-	for (int i = 0; i < 12; i++)
+	for (int i = 0; i < n; i++)
 		c[i] = model_connect(t.client, "10.0.0.2", PORT);
 	turn(&t);
-	for (int i = 0; i < 12; i++)
+}
+
+static uint32_t open_n(struct model_conn **c, int n)
+{
+	uint32_t open = 0;
+
+	for (int i = 0; i < n; i++)
 		open += model_state(c[i]) == ETA_DTI_OPEN;
-	ck_assert_uint_eq(open, 4); /* backlog + 1, as Linux */
+	return open;
+}
+
+START_TEST(tcp_up_room__a_full_accept_queue_drops_syns)
+{
+	struct model_conn *c[4], *more;
+
+	crowd_begin(3, c, 2);
+	more = model_connect(t.client, "10.0.0.2", PORT);
+	turn(&t);
+	c[2] = more;
+	c[3] = model_connect(t.client, "10.0.0.2", PORT);
+	turn(&t);
+	ck_assert_uint_eq(open_n(c, 4), 4); /* backlog + 1, as Linux */
+	more = model_connect(t.client, "10.0.0.2", PORT);
+	turn(&t);
+	ck_assert_int_eq(model_state(more), ETA_DTI_CONNECTING);
+	ck_assert_uint_eq(pair_stat(t.pair, 1, "TcpExtListenOverflows"), 1);
+	ck_assert_ptr_nonnull(model_accept(t.master));
+	pair_pass(t.pair, 1100000); /* the SYN comes again */
+	ck_assert_int_eq(model_state(more), ETA_DTI_OPEN);
+	two_end(&t);
+}
+END_TEST
+
+/* Two embryos are one source's share of four; the others' handshakes are the peers' to remember. */
+START_TEST(tcp_rx_cookie__connects_who_found_no_embryo_with_its_bytes)
+{
+	struct model_conn *c[12];
+	char got[16] = "";
+	uint32_t n = 0;
+
+	crowd_begin(3, c, 12);
+	ck_assert_uint_eq(open_n(c, 12), 12);
+	ck_assert_uint_eq(pair_stat(t.pair, 1, "TcpExtSyncookiesSent"), 10);
+	ck_assert_uint_eq(pair_stat(t.pair, 1, "TcpExtSyncookiesRecv"), 2);
+	for (int i = 0; i < 12; i++)
+		ck_assert_uint_eq(model_send(c[i], "early", 5), 5);
+	for (int k = 0; k < 20; k++) {
+		pair_pass(t.pair, 500000);
+		while ((t.b = model_accept(t.master)) != NULL) {
+			turn(&t);
+			n += model_recv(t.b, got, sizeof(got)) == 5;
+			ck_assert_str_eq(got, "early");
+		}
+	}
+	ck_assert_uint_eq(n, 12);
+	ck_assert_uint_eq(pair_stat(t.pair, 1, "TcpExtSyncookiesRecv"), 10);
 	two_end(&t);
 }
 END_TEST
@@ -310,7 +361,8 @@ int main(void)
 	tcase_add_test(tc, accept_done__an_accepted_connection_dies_with_its_worker);
 	tcase_add_test(tc, accept_withdraw__unsubscribing_gives_unaccepted_connections_away);
 	tcase_add_test(tc, accept_unlisten__resets_what_nobody_accepted_and_frees_children);
-	tcase_add_test(tc, tcp_up_embryo__beyond_the_backlog_syns_are_dropped);
+	tcase_add_test(tc, tcp_up_room__a_full_accept_queue_drops_syns);
+	tcase_add_test(tc, tcp_rx_cookie__connects_who_found_no_embryo_with_its_bytes);
 	tcase_add_test(tc, accept_post__what_is_not_free_is_refused);
 	suite_add_tcase(s, tc);
 	return run_suite(s);

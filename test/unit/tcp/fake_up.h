@@ -40,6 +40,7 @@ struct core {
 	uint32_t burst_bytes;
 	uint32_t place_max; /* bytes tcp_up_place() stores at most */
 	int32_t send_max;   /* payload bytes tcp_up_send() takes at most; -1 = the port is full */
+	enum tcp_room room;
 	bool refuse_embryo;
 	bool refuse_accept;
 	/* hooks of tests that move real bytes; NULL = none */

@@ -75,11 +75,11 @@ START_TEST(tcp_listen_rx__syn_fin_is_dropped)
 }
 END_TEST
 
-START_TEST(tcp_listen_rx__backlog_full_is_silent)
+START_TEST(tcp_listen_rx__no_context_is_refused)
 {
 	listen_new();
 	core->refuse_embryo = true;
-	syn_with(master, TCP_SYN, 1, &(struct fake_peer){0}, 0);
+	ck_assert_int_eq(syn_with(master, TCP_SYN, 1, &(struct fake_peer){0}, 0), TCP_RX_REFUSED);
 	ck_assert_str_eq(fake_take(core), "");
 	ck_assert_uint_eq(core->stack.stats.listen_overflows, 1);
 	fake_free(core);
@@ -535,7 +535,7 @@ FACTS("tcp listen", time_wait__an_active_open_takes_over_after_a_second,
 		time_wait__without_timestamps_no_active_open_takes_over,
 		tcp_listen_rx__syn_makes_an_embryo, tcp_listen_rx__ack_is_reset,
 		tcp_listen_rx__rst_is_ignored, tcp_listen_rx__syn_fin_is_dropped,
-		tcp_listen_rx__backlog_full_is_silent, tcp_listen_rx__no_mss_option_means_536,
+		tcp_listen_rx__no_context_is_refused, tcp_listen_rx__no_mss_option_means_536,
 		tcp_listen_rx__children_inherit_parameters, syn_received__ack_accepts,
 		syn_received__ack_with_data_delivers_after_accept,
 		syn_received__no_child_keeps_the_embryo, syn_received__wrong_ack_is_reset,
