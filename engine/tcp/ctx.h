@@ -108,7 +108,9 @@ enum tcp_loss_state {
 #define TCP_CTX2_FRTO_NEW 0x00010000u   /* the next output prefers new bytes to lost ones */
 #define TCP_CTX2_DSACK_OWED 0x00020000u /* dsack is valid */
 #define TCP_CTX2_MORE_OVER \
-	0x00040000u /* an ACK came, or the user changed his mind: MORE holds nothing back now */
+	0x00400000u /* an ACK came, or the user changed his mind: MORE holds nothing back now */
+/* embryo: the handshake is complete, data is waited for */
+#define TCP_CTX2_DEFERRED 0x00200000u
 
 #define TCP_CTX_CC_WORDS 12
 #define TCP_CTX_BYTES_HALF (4u << 20) /* half of the largest buffer */
@@ -244,9 +246,9 @@ struct tcp_ctx {
 	/* what came twice and is to be reported by the next ACK, valid with DSACK_OWED (RFC 2883) */
 	struct tcp_range dsack;
 	uint32_t notsent_lowat; /* bytes queued and not sent above which the user shall not write */
-	uint16_t fastopen_qlen; /* listener */
-	uint8_t syn_retries;
-	uint8_t defer_accept_s; /* listener */
+	uint16_t fastopen_qlen; /* listener: connections that may be pending with data of their SYN */
+	uint8_t syn_retries;    /* TCP_SYNCNT, 0 = configured */
+	uint8_t defer_accept_s; /* listener and its embryos: an embryo waits for data, this long */
 	uint32_t pad1[2];
 
 	/* line 7: statistics of this connection */

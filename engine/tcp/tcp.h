@@ -144,7 +144,7 @@ struct tcp_param {
 	bool fastopen_no_cookie; /* ... or without; listener: takes it without */
 	uint8_t cc;              /* enum tcp_cc_id; unknown = default */
 	uint8_t keep_probes;
-	uint8_t syn_retries;
+	uint8_t syn_retries;     /* of SYN, and of a listener's SYN-ACKs (TCP_SYNCNT); 0 = configured */
 	uint16_t maxseg;         /* of connections opened with it */
 	uint16_t fastopen_qlen;  /* listener: embryos with data in their SYN */
 	uint16_t defer_accept_s; /* listener: an embryo waits for data, this long */
@@ -157,7 +157,7 @@ struct tcp_param {
 };
 
 /* What of struct tcp_param this TCP acts on beyond the plain ones; the user's side leaves the rest to others. */
-#define TCP_FEATURES 0u /* ETA_FEATURE_* */
+#define TCP_FEATURES ETA_FEATURE_DEFER_ACCEPT /* ETA_FEATURE_* */
 
 enum tcp_verdict {
 	TCP_RX_OK,    /* done with the segment; the context lives */

@@ -119,8 +119,9 @@ void tcp_conn_set_param(const struct tcp_env *e, struct tcp_ctx *ctx, const stru
 	ctx->notsent_lowat = param->notsent_lowat ? param->notsent_lowat : conf->notsent_lowat;
 	ctx->pacing_rate_max = param->pacing_rate_max;
 	ctx->fastopen_qlen = param->fastopen_qlen;
-	ctx->syn_retries = param->syn_retries ? param->syn_retries : conf->syn_retries;
-	ctx->defer_accept_s = (uint8_t)param->defer_accept_s;
+	ctx->syn_retries = param->syn_retries;
+	ctx->defer_accept_s = param->defer_accept_s < UINT8_MAX ? (uint8_t)param->defer_accept_s
+								: UINT8_MAX;
 	if (param->delack) {
 		ctx->flags |= TCP_CTX_PINGPONG;
 		ctx->quick_n = 0;

@@ -227,6 +227,7 @@ static bool recall(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tc
 	ctx->snd_wl1 = ctx->irs;
 	ctx->snd_wl2 = ctx->iss;
 	ctx->mss_peer = mss;
+	ctx->defer_accept_s = 0; /* there is no embryo that could wait */
 	tcp_conn_set_mss(ctx);
 	return true;
 }

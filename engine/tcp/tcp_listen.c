@@ -54,6 +54,8 @@ void tcp_embryo_init(const struct tcp_env *e, struct tcp_ctx *ctx, const struct 
 	ctx->cc_wanted = master->cc_wanted;
 	ctx->notsent_lowat = master->notsent_lowat;
 	ctx->pacing_rate_max = master->pacing_rate_max;
+	ctx->syn_retries = master->syn_retries;
+	ctx->defer_accept_s = master->defer_accept_s;
 	tcp_conn_init(e, ctx, tuple);
 	tcp_wnd_first(e, ctx);
 }
@@ -108,6 +110,36 @@ enum tcp_verdict tcp_listen_rx(const struct tcp_env *e, struct tcp_ctx *master,
 	tcp_conn_set_state(e, ctx, TCP_STATE_SYN_RECEIVED);
 	tcp_tx_syn(e, ctx);
 	return TCP_RX_OK;
+}
+
+/* Time until an embryo need wait for data no longer; its numbers were chosen at tx_last_ms. */
+static uint32_t defer_left_ms(const struct tcp_env *e, const struct tcp_ctx *ctx)
+{
+	uint32_t all_ms = ctx->defer_accept_s * 1000u;
+	uint32_t age_ms = e->now_ms - ctx->tx_last_ms;
+
+	return age_ms < all_ms ? all_ms - age_ms : 0;
+}
+
+bool tcp_embryo_defer(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg)
+{
+	uint32_t left_ms = defer_left_ms(e, ctx);
+
+	if (seg->len || seg->flags & TCP_FIN || left_ms == 0)
+		return false;
+	TCP_COUNT(e, defer_accept);
+	ctx->flags2 |= TCP_CTX2_DEFERRED;
+	tcp_timer_arm(e, ctx, &ctx->rtx_at_ms, left_ms);
+	return true;
+}
+
+bool tcp_embryo_waits(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	uint32_t left_ms = ctx->flags2 & TCP_CTX2_DEFERRED ? defer_left_ms(e, ctx) : 0;
+
+	if (left_ms)
+		tcp_timer_arm(e, ctx, &ctx->rtx_at_ms, left_ms);
+	return left_ms != 0;
 }
 
 enum tcp_verdict tcp_syn_sent_rx(
@@ -169,7 +201,7 @@ enum tcp_verdict tcp_time_wait_rx(
 		return TCP_RX_OK;
 	}
 	tcp_opt_parse(seg, &opts);
-	if ((seg->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && is_new_life(ctx, seg, &opts)) {
+	if ((seg->flags & (TCP_SYN | TCP_ACK | TCP_FIN)) == TCP_SYN && is_new_life(ctx, seg, &opts)) {
 		(void)tcp_conn_recycle(e, ctx);
 		return TCP_RX_AGAIN;
 	}

@@ -15,6 +15,14 @@ void tcp_embryo_init(const struct tcp_env *e, struct tcp_ctx *ctx, const struct 
 /* Options, windows and first numbers from the peer's SYN. */
 void tcp_take_syn(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg);
 
+/*
+ * TCP_DEFER_ACCEPT: the ACK of our SYN without data tells nothing that the user wants to know. Return: true = as if it had not come; its
+ * embryo waits. At the end of the time our SYN-ACK goes out once more, and then any ACK will do.
+ */
+bool tcp_embryo_defer(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg);
+/* The retransmission timer of an embryo: does it wait for data rather than for an ACK? Then it is armed again. */
+bool tcp_embryo_waits(const struct tcp_env *e, struct tcp_ctx *ctx);
+
 /* ---- cookies (tcp_cookie.c) ---- */
 
 /*

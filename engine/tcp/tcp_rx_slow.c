@@ -14,7 +14,7 @@
  *
  * RFC 9293 3.10.7.4, RFC 5961 3-5, RFC 7323 5.2.
  */
-#include "engine/tcp/tcp_int.h"
+#include "engine/tcp/tcp_open.h"
 
 static uint32_t seg_seq_len(const struct tcp_seg *seg)
 {
@@ -107,6 +107,8 @@ static bool rx_ack_syn(const struct tcp_env *e, struct tcp_ctx *ctx, const struc
 		return false;
 	}
 	if (ctx->flags & TCP_CTX_PASSIVE) {
+		if (ctx->defer_accept_s && tcp_embryo_defer(e, ctx, seg))
+			return false;
 		/*
 		 * No child for it: as if this ACK were lost. The peer's data, or our SYN-ACK, will
 		 * bring another.

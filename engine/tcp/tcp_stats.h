@@ -35,6 +35,7 @@
 	X(reqq_cookies, "TcpExtTCPReqQFullDoCookies")            \
 	X(reqq_drop, "TcpExtTCPReqQFullDrop")                    \
 	X(reqq_source, "TcpExtTCPReqQSourceFull")                \
+	X(defer_accept, "TcpExtTCPDeferAcceptDrop")              \
 	X(hp_hits, "TcpExtTCPHPHits")                            \
 	X(pure_acks, "TcpExtTCPPureAcks")                        \
 	X(hp_acks, "TcpExtTCPHPAcks")                            \

@@ -13,7 +13,7 @@
  *   xmit   output that the port refused, or CORK's limit; pacing's place
  *   long   keepalive (RFC 9293 3.8.4), FIN-WAIT-2, TIME-WAIT
  */
-#include "engine/tcp/tcp_int.h"
+#include "engine/tcp/tcp_open.h"
 
 #define BACKOFF_MAX 16u
 
@@ -136,9 +136,9 @@ static uint32_t retries_of(const struct tcp_env *e, const struct tcp_ctx *ctx)
 	const struct tcp_conf *conf = &e->stack->conf;
 
 	if (ctx->state == TCP_STATE_SYN_SENT)
-		return ctx->syn_retries;
+		return ctx->syn_retries ? ctx->syn_retries : conf->syn_retries;
 	if (ctx->state == TCP_STATE_SYN_RECEIVED)
-		return conf->synack_retries;
+		return ctx->syn_retries ? ctx->syn_retries : conf->synack_retries;
 	return ctx->flags & TCP_CTX_RD_CLOSED ? conf->orphan_retries : conf->data_retries;
 }
 
@@ -186,6 +186,8 @@ static bool fire_rtx(const struct tcp_env *e, struct tcp_ctx *ctx)
 			tcp_tlp_timeout(e, ctx);
 		return false;
 	}
+	if (ctx->state == TCP_STATE_SYN_RECEIVED && tcp_embryo_waits(e, ctx))
+		return false;
 	if (is_hopeless(e, ctx, ctx->backoff_n)) {
 		TCP_COUNT(e, abort_on_timeout);
 		return tcp_conn_end(e, ctx, ETA_STATUS_TIMED_OUT);

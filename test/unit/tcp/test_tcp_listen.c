@@ -202,6 +202,105 @@ START_TEST(syn_received__syn_ack_is_sent_again_and_given_up)
 }
 END_TEST
 
+START_TEST(syn_received__data_on_the_syn_is_not_taken_nor_acknowledged)
+{
+	listen_new();
+	fake_rx_seg(core, master, (struct tcp_seg){.seq = FAKE_IRS, .flags = TCP_SYN, .len = 100});
+	ck_assert_str_eq(fake_take(core), "embryo; SA 0+0 1; ");
+	ctx = &core->ctx[core->last_embryo];
+	fake_rx(core, ctx, TCP_ACK | TCP_PSH, 1, 1, 100);
+	ck_assert_str_eq(fake_take(core), "accept; place 0+100; readable 100; ");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(syn_received__fin_with_the_ack_closes_after_accept)
+{
+	embryo();
+	fake_take(core);
+	fake_rx(core, ctx, TCP_ACK | TCP_FIN, 1, 1, 0);
+	ck_assert_str_eq(fake_take(core), "accept; readable 0 fin; ");
+	ck_assert_uint_eq(ctx->state, TCP_STATE_CLOSE_WAIT);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(syn_received__fin_without_ack_is_dropped)
+{
+	embryo();
+	fake_take(core);
+	fake_rx(core, ctx, TCP_FIN, 1, 0, 0);
+	ck_assert_str_eq(fake_take(core), "");
+	ck_assert_uint_eq(ctx->state, TCP_STATE_SYN_RECEIVED);
+	ck_assert_uint_eq(core->stack.stats.no_ack_flag, 1);
+	fake_free(core);
+}
+END_TEST
+
+static void listen_param(const struct tcp_param *param)
+{
+	core = fake_new(NULL);
+	master = fake_ctx(core);
+	tcp_listen(&core->stack, master, param);
+	syn_with(master, TCP_SYN, FAKE_IRS, &(struct fake_peer){.mss = 1400}, 0);
+	ctx = &core->ctx[core->last_embryo];
+	fake_take(core);
+}
+
+START_TEST(syn_received__syncnt_limits_the_syn_acks)
+{
+	listen_param(&(struct tcp_param){.syn_retries = 2});
+	fake_run(core, 100000);
+	ck_assert_str_eq(fake_take(core), "SA 0+0 1; SA 0+0 1; free; ");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(tcp_embryo_defer__accepts_when_data_comes)
+{
+	listen_param(&(struct tcp_param){.defer_accept_s = 5});
+	fake_rx(core, ctx, TCP_ACK, 1, 1, 0);
+	fake_run(core, 4000);
+	ck_assert_str_eq(fake_take(core), ""); /* nor is the SYN-ACK sent again */
+	ck_assert_uint_eq(ctx->state, TCP_STATE_SYN_RECEIVED);
+	ck_assert_uint_eq(core->stack.stats.defer_accept, 1);
+	fake_rx(core, ctx, TCP_ACK | TCP_PSH, 1, 1, 10);
+	ck_assert_str_eq(fake_take(core), "accept; place 0+10; readable 10; ");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(tcp_embryo_defer__a_fin_is_data_enough)
+{
+	listen_param(&(struct tcp_param){.defer_accept_s = 5});
+	fake_rx(core, ctx, TCP_ACK | TCP_FIN, 1, 1, 0);
+	ck_assert_str_eq(fake_take(core), "accept; readable 0 fin; ");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(tcp_embryo_defer__at_the_end_of_the_time_any_ack_will_do)
+{
+	listen_param(&(struct tcp_param){.defer_accept_s = 5});
+	fake_rx(core, ctx, TCP_ACK, 1, 1, 0);
+	fake_take(core);
+	fake_run(core, 5010);
+	ck_assert_str_eq(fake_take(core), "SA 0+0 1; ");
+	fake_rx(core, ctx, TCP_ACK, 1, 1, 0);
+	ck_assert_str_eq(fake_take(core), "accept; ");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(tcp_embryo_defer__a_peer_that_never_acks_is_asked_as_usual)
+{
+	listen_param(&(struct tcp_param){.defer_accept_s = 5});
+	fake_run(core, 3500);
+	ck_assert_str_eq(fake_take(core), "SA 0+0 1; SA 0+0 1; ");
+	fake_free(core);
+}
+END_TEST
+
 /* ---- SYN-SENT ---- */
 
 static void connecting(void)
@@ -372,6 +471,85 @@ START_TEST(syn_sent__retries_then_times_out)
 }
 END_TEST
 
+START_TEST(syn_sent__syncnt_limits_the_syns)
+{
+	core = fake_new(NULL);
+	ctx = fake_ctx(core);
+	tcp_connect(&core->stack, core, ctx, &core->tuple, &(struct tcp_param){.syn_retries = 1},
+			core->now_us);
+	fake_run(core, 10000);
+	ck_assert_str_eq(fake_take(core), "S 0+0 0; S 0+0 0; closed TIMED_OUT; free; ");
+	fake_free(core);
+}
+END_TEST
+
+/* RFC 9293 figure 8, with text in both SYNs: it comes again after the handshake. */
+START_TEST(syn_sent__simultaneous_open_with_data)
+{
+	connecting();
+	fake_take(core);
+	fake_rx_seg(core, ctx,
+			(struct tcp_seg){.seq = FAKE_IRS, .flags = TCP_SYN, .wnd = 500, .len = 10});
+	ck_assert_str_eq(fake_take(core), "SA 0+0 1; ");
+	fake_rx_seg(core, ctx,
+			(struct tcp_seg){.seq = FAKE_IRS,
+					.ack = ctx->iss + 1,
+					.flags = TCP_SYN | TCP_ACK,
+					.wnd = 500,
+					.len = 10});
+	ck_assert_str_eq(fake_take(core), "connected; place 0+10; readable 10; ");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(syn_sent__simultaneous_open_completed_by_an_ack)
+{
+	connecting();
+	fake_rx_seg(core, ctx, (struct tcp_seg){.seq = FAKE_IRS, .flags = TCP_SYN, .wnd = 500});
+	fake_take(core);
+	fake_rx(core, ctx, TCP_ACK, 1, 1, 0);
+	ck_assert_str_eq(fake_take(core), "connected; ");
+	ck_assert_uint_eq(ctx->state, TCP_STATE_ESTABLISHED);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(syn_sent__rst_after_a_crossing_syn_refuses)
+{
+	connecting();
+	fake_rx_seg(core, ctx, (struct tcp_seg){.seq = FAKE_IRS, .flags = TCP_SYN, .wnd = 500});
+	fake_take(core);
+	ck_assert_int_eq(fake_rx(core, ctx, TCP_RST, 1, 0, 0), TCP_RX_FREED);
+	ck_assert_str_eq(fake_take(core), "closed REFUSED; free; ");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(syn_sent__close_after_a_crossing_syn_sends_fin_when_established)
+{
+	connecting();
+	fake_rx_seg(core, ctx, (struct tcp_seg){.seq = FAKE_IRS, .flags = TCP_SYN, .wnd = 500});
+	tcp_close(&core->stack, core, ctx, core->now_us);
+	fake_take(core);
+	fake_rx(core, ctx, TCP_ACK, 1, 1, 0);
+	ck_assert_uint_eq(ctx->state, TCP_STATE_FIN_WAIT_1);
+	fake_flush(core);
+	ck_assert_str_eq(fake_take(core), "connected; FA 1+0 1; ");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(syn_sent__fin_alone_is_dropped)
+{
+	connecting();
+	fake_take(core);
+	fake_rx_seg(core, ctx, (struct tcp_seg){.seq = FAKE_IRS, .flags = TCP_FIN});
+	ck_assert_str_eq(fake_take(core), "");
+	ck_assert_uint_eq(ctx->state, TCP_STATE_SYN_SENT);
+	fake_free(core);
+}
+END_TEST
+
 START_TEST(syn_sent__port_full_tries_again_soon)
 {
 	core = fake_new(NULL);
@@ -468,6 +646,17 @@ START_TEST(time_wait__newer_syn_takes_over_above_the_old_numbers)
 }
 END_TEST
 
+START_TEST(time_wait__newer_syn_with_fin_does_not_take_over)
+{
+	time_wait(NULL);
+	ck_assert_int_eq(syn_with(ctx, TCP_SYN | TCP_FIN, FAKE_IRS + 100,
+					 &(struct fake_peer){.mss = 1460}, 0),
+			TCP_RX_OK);
+	ck_assert_uint_eq(ctx->state, TCP_STATE_TIME_WAIT);
+	fake_free(core);
+}
+END_TEST
+
 START_TEST(time_wait__older_syn_is_answered_by_ack)
 {
 	time_wait(NULL);
@@ -531,7 +720,19 @@ START_TEST(time_wait__without_timestamps_no_active_open_takes_over)
 }
 END_TEST
 
-FACTS("tcp listen", time_wait__an_active_open_takes_over_after_a_second,
+FACTS("tcp listen", syn_received__data_on_the_syn_is_not_taken_nor_acknowledged,
+		syn_received__fin_with_the_ack_closes_after_accept,
+		syn_received__fin_without_ack_is_dropped, syn_received__syncnt_limits_the_syn_acks,
+		tcp_embryo_defer__accepts_when_data_comes, tcp_embryo_defer__a_fin_is_data_enough,
+		tcp_embryo_defer__at_the_end_of_the_time_any_ack_will_do,
+		tcp_embryo_defer__a_peer_that_never_acks_is_asked_as_usual,
+		syn_sent__syncnt_limits_the_syns, syn_sent__simultaneous_open_with_data,
+		syn_sent__simultaneous_open_completed_by_an_ack,
+		syn_sent__rst_after_a_crossing_syn_refuses,
+		syn_sent__close_after_a_crossing_syn_sends_fin_when_established,
+		syn_sent__fin_alone_is_dropped,
+		time_wait__newer_syn_with_fin_does_not_take_over,
+		time_wait__an_active_open_takes_over_after_a_second,
 		time_wait__without_timestamps_no_active_open_takes_over,
 		tcp_listen_rx__syn_makes_an_embryo, tcp_listen_rx__ack_is_reset,
 		tcp_listen_rx__rst_is_ignored, tcp_listen_rx__syn_fin_is_dropped,
