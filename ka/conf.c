@@ -89,6 +89,8 @@ static const struct conf_key conf_keys[] = {
 		INT("tcp.embryos_max", embryos_max, 16, 1048576, 4096, "handshakes per core"),
 		INT("tcp.embryos_source_pct", embryos_src_pct, 1, 100, 50, "percent"),
 		BOOL("tcp.syn_cookies", syn_cookies, 1),
+		CHOICE("tcp.fastopen", fastopen, "off client server both", CONF_FASTOPEN_CLIENT),
+		TEXT("tcp.fastopen_key", fastopen_key, 0, ""),
 		INT("tcp.ephemeral_lo", port_lo, 1024, 65535, 61000, "port"),
 		INT("tcp.ephemeral_hi", port_hi, 1024, 65535, 65535, "port"),
 		CHOICE("tcp.congestion_control", congestion, "default reno cubic dctcp bbr", 0),
@@ -386,6 +388,11 @@ static int conf_check(const struct conf_read *rd, const config_setting_t *root)
 	if (conf->embryos_max > conf->contexts_max)
 		return conf_refuse(
 				rd, root, "'tcp.embryos_max' must not exceed 'tcp.contexts_max'");
+	if (conf->fastopen_key[0] &&
+			(strlen(conf->fastopen_key) != 32 ||
+					strspn(conf->fastopen_key, "0123456789abcdefABCDEF") != 32))
+		return conf_refuse(rd, root,
+				"'tcp.fastopen_key' must be 32 hexadecimal digits in quotes, or empty");
 	for (int64_t i = 0; i < conf->cpus_n; i++)
 		for (int64_t k = 0; k < i; k++)
 			if (conf->cpus[i] == conf->cpus[k])
@@ -397,6 +404,18 @@ static int conf_check(const struct conf_read *rd, const config_setting_t *root)
 unsigned int conf_socket_mode(const struct conf *conf)
 {
 	return (unsigned int)strtoul(conf->socket_mode, NULL, 8);
+}
+
+bool conf_fastopen_key(const struct conf *conf, uint8_t key[16])
+{
+	if (!conf->fastopen_key[0])
+		return false;
+	for (int i = 0; i < 16; i++) {
+		char digits[3] = {conf->fastopen_key[2 * i], conf->fastopen_key[2 * i + 1], '\0'};
+
+		key[i] = (uint8_t)strtoul(digits, NULL, 16);
+	}
+	return true;
 }
 
 int conf_load(struct conf *conf, const char *path, char *err, size_t err_len)

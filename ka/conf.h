@@ -26,6 +26,14 @@ enum conf_port_mode {
 	CONF_PORT_TAP,    /* a TAP with the port's MAC is the machine's interface */
 };
 
+/* As engine_conf.fastopen. */
+enum conf_fastopen {
+	CONF_FASTOPEN_OFF,
+	CONF_FASTOPEN_CLIENT,
+	CONF_FASTOPEN_SERVER,
+	CONF_FASTOPEN_BOTH,
+};
+
 enum conf_huge {
 	CONF_HUGE_AUTO,
 	CONF_HUGE_YES, /* fail without */
@@ -58,6 +66,8 @@ struct conf {
 	int64_t embryos_max;
 	int64_t embryos_src_pct;
 	int64_t syn_cookies;
+	int64_t fastopen;                 /* enum conf_fastopen */
+	char fastopen_key[CONF_TEXT_MAX]; /* 32 hexadecimal digits, "" = random */
 	int64_t mbufs;
 	int64_t idle; /* enum engine_idle */
 	int64_t idle_spin_us;
@@ -101,6 +111,9 @@ int conf_load(struct conf *conf, const char *path, char *err, size_t err_len);
 
 /* The octal number in control.mode. */
 unsigned int conf_socket_mode(const struct conf *conf);
+
+/* The bytes of tcp.fastopen_key. Return: false = it is empty. */
+bool conf_fastopen_key(const struct conf *conf, uint8_t key[16]);
 
 /* The names of all keys, for the test of the example file: "control.socket" for @i from 0, NULL at the end. */
 const char *conf_key_name(size_t i);

@@ -175,6 +175,7 @@ static int etad_start_engine(struct ka *ka, char *err, size_t err_len)
 			.embryos_max = (uint32_t)conf->embryos_max,
 			.embryos_src_pct = (uint32_t)conf->embryos_src_pct,
 			.syn_cookies_off = !conf->syn_cookies,
+			.fastopen = (uint8_t)conf->fastopen,
 			.sessions_max = (uint32_t)conf->sessions_max + 1, /* numbers begin at 1 */
 			.mbufs_n = (uint32_t)conf->mbufs,
 			.idle = (enum engine_idle)conf->idle,
@@ -201,8 +202,11 @@ static int etad_start_engine(struct ka *ka, char *err, size_t err_len)
 		ec.lcore_cpu[i] = ka->core[i].cpu;
 	for (uint32_t i = 0; i < ka->ports_n; i++)
 		ec.port[i] = ka->port[i].port;
-	if (getrandom(ec.isn_key, sizeof(ec.isn_key), 0) != (ssize_t)sizeof(ec.isn_key))
+	if (getrandom(ec.isn_key, sizeof(ec.isn_key), 0) != (ssize_t)sizeof(ec.isn_key) ||
+			getrandom(ec.fastopen_key, sizeof(ec.fastopen_key), 0) !=
+					(ssize_t)sizeof(ec.fastopen_key))
 		return etad_fail(-EIO, err, err_len, "getrandom: %s", strerror(errno));
+	(void)conf_fastopen_key(conf, ec.fastopen_key);
 	ka->engine = engine_create(&ec, ka->core_page, err, err_len);
 	if (!ka->engine)
 		return -ENOMEM;

@@ -67,12 +67,16 @@ static bool limit_pass(struct core_limit *l, uint64_t now_us, uint32_t per_s)
 }
 
 /* A SYN for listener @idx. Return: true = done with it; false = left to the kernel's listener. */
-static bool rx_syn(struct core *core, const struct ip_pkt *pkt, uint32_t idx)
+static bool rx_syn(
+		struct core *core, const struct port *port, const struct ip_pkt *pkt, uint32_t idx)
 {
 	struct tcp_stack *tcp = &core->tcp;
 
 	if (tcp_rx(tcp, core, &tcp->ctx[idx], &pkt->seg, &pkt->tuple, core->now_us) !=
 			TCP_RX_REFUSED)
+		return true;
+	/* from inside: no kernel is asked, and a RST would be the wrong answer */
+	if (port == core->turn_port)
 		return true;
 	if (tcp_cookies_are_out(tcp, core->now_us) ||
 			!limit_pass(&core->fallback, core->now_us, CORE_FALLBACK_PER_S)) {
@@ -113,7 +117,7 @@ static void rx_no_ctx(
 	}
 	if (is_syn || tcp_cookies_are_out(&core->tcp, core->now_us))
 		idx = dti_listener(&core->dti, &pkt->tuple.laddr, pkt->tuple.lport_be);
-	if (idx != 0 && (is_syn ? rx_syn(core, pkt, idx) : rx_cookie(core, pkt, idx))) {
+	if (idx != 0 && (is_syn ? rx_syn(core, port, pkt, idx) : rx_cookie(core, pkt, idx))) {
 		rte_pktmbuf_free(m);
 		return;
 	}

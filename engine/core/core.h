@@ -30,8 +30,10 @@
 #define CORE_NOTICE_ROOM 64u  /* entries of the answer ring that notices leave to answers */
 
 /* Of a flood, what the kernel gets to see in a second. */
-#define CORE_FALLBACK_PER_S 100u  /* SYNs that a listener of ours has no place for: its shadow may have */
-#define CORE_BAD_COOKIE_PER_S 10000u /* ACKs for a listener, without context, while cookies are out */
+#define CORE_FALLBACK_PER_S \
+	100u /* SYNs that a listener of ours has no place for: its shadow may have */
+#define CORE_BAD_COOKIE_PER_S \
+	10000u /* ACKs for a listener, without context, while cookies are out */
 
 /* Stages of the loop, for cycle accounting. */
 enum core_stage {
@@ -52,9 +54,9 @@ struct core_stats {
 	uint64_t sleeps;
 	uint64_t cyc[CORE_STAGE_N]; /* of turns that did work */
 	uint64_t cyc_idle;
-	uint64_t rx_no_ctx;        /* TCP segments without context or listener: punted */
-	uint64_t rx_fallback;      /* SYNs that a full context table left to the kernel's listener */
-	uint64_t rx_flood;         /* segments without context that were too many for the kernel: dropped */
+	uint64_t rx_no_ctx;   /* TCP segments without context or listener: punted */
+	uint64_t rx_fallback; /* SYNs that a full context table left to the kernel's listener */
+	uint64_t rx_flood; /* segments without context that were too many for the kernel: dropped */
 	uint64_t rx_not_local;     /* TCP segments to an address that is not ours */
 	uint64_t turned;           /* frames to ourselves */
 	uint64_t turn_full;        /* ... dropped: queue full, or in several buffers */

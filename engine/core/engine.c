@@ -47,6 +47,8 @@ static void tcp_conf_fill(const struct engine_conf *conf, struct tcp_conf *tc)
 {
 	tcp_conf_default(tc);
 	memcpy(tc->isn_key, conf->isn_key, sizeof(tc->isn_key));
+	memcpy(tc->fastopen_key, conf->fastopen_key, sizeof(tc->fastopen_key));
+	tc->fastopen = conf->fastopen;
 	tc->syn_cookies = !conf->syn_cookies_off;
 	if (conf->cc_default)
 		tc->cc = conf->cc_default;

@@ -45,13 +45,15 @@ struct engine_conf {
 	bool loopback;         /* carry 127.0.0.0/8 and ::1 between attached programs */
 	uint16_t port_lo, port_hi; /* ephemeral ports that KA reserved, host order */
 	uint8_t isn_key[16];
-	bool syn_cookies_off;     /* drop a SYN that finds no embryo, do not answer it by a cookie */
+	uint8_t fastopen;         /* bits: 1 client, 2 server (RFC 7413) */
+	uint8_t fastopen_key[16]; /* secret of its cookies */
+	bool syn_cookies_off; /* drop a SYN that finds no embryo, do not answer it by a cookie */
 	uint32_t embryos_src_pct; /* of a listener's embryos one source may hold; 0 = 50 */
-	uint8_t cc_default;     /* as eta_dti_al.cc */
-	uint8_t ecn;            /* 0 = default, else 1 + enum tcp_ecn */
-	bool pacing;            /* every connection */
-	bool idle_keeps_cwnd;   /* no slow start after idle time */
-	uint32_t rcv_bytes_max; /* per-connection receive window limit */
+	uint8_t cc_default;       /* as eta_dti_al.cc */
+	uint8_t ecn;              /* 0 = default, else 1 + enum tcp_ecn */
+	bool pacing;              /* every connection */
+	bool idle_keeps_cwnd;     /* no slow start after idle time */
+	uint32_t rcv_bytes_max;   /* per-connection receive window limit */
 	uint32_t snd_bytes_max;
 	uint32_t delack_us, rto_us_min, msl_ms; /* 0 = default */
 	uint64_t tsc_hz;

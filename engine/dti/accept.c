@@ -44,20 +44,6 @@ void accept_post(struct dti *d, uint32_t master_idx, struct session *s, uint32_t
 
 /* ---- who a master counts ---- */
 
-/*
- * Embryos of @master's that come from the source of @tuple: a host, or an IPv6 subnet. Counters are found by a keyed hash, so that nobody
- * can aim at the counter of another; where two meet they share one, which errs towards cookies.
- */
-static uint32_t *source_count(struct dti *d, uint32_t master, const struct ip_tuple *tuple)
-{
-	const uint64_t *key = d->tcp->conf.isn_key;
-	uint64_t lo = ip_addr_is_v4(&tuple->raddr) ? tuple->raddr.q[1] : 0;
-	__extension__ unsigned __int128 p;
-
-	p = (unsigned __int128)(tuple->raddr.q[0] ^ key[0] ^ master) * (lo ^ (key[1] | 1));
-	return &d->source_n[((uint64_t)p ^ (uint64_t)(p >> 64)) % DTI_SOURCES];
-}
-
 static void count(struct dti *d, const struct dti_ctx *c, int by)
 {
 	struct dti_master *m = master_of(d, c->master);
@@ -70,7 +56,7 @@ static void count(struct dti *d, const struct dti_ctx *c, int by)
 	} else {
 		m->embryo_n += by;
 		d->embryo_n += by;
-		*source_count(d, c->master, &c->tuple) += by;
+		*accept_source_n(d, c->master, &c->tuple) += by;
 	}
 }
 
@@ -316,33 +302,6 @@ uint32_t accept_visit(struct dti *d, uint32_t slice)
 }
 
 /* ---- connections ---- */
-
-/* How many embryos of a listener one source may hold. */
-static uint32_t source_max(const struct dti *d, const struct dti_master *m)
-{
-	uint64_t all = RTE_MIN((uint64_t)m->backlog + 1, d->embryos_max);
-
-	return RTE_MAX((uint32_t)(all * d->source_pct / 100), 1u);
-}
-
-enum tcp_room tcp_up_room(struct core *env, struct tcp_ctx *master, const struct ip_tuple *tuple)
-{
-	struct dti *d = dti_of(env);
-	const struct dti_master *m = master_of(d, master->idx);
-	uint32_t queued = m->wait_n + m->unaccepted_n;
-
-	if (m->is_closing || queued > m->backlog)
-		return TCP_ROOM_NONE;
-	/* Handshakes that do not finish, or an application that does not accept? A cookie helps with the former. */
-	if (m->embryo_n + queued > m->backlog)
-		return queued > m->embryo_n ? TCP_ROOM_NONE : TCP_ROOM_FULL;
-	/* The last contexts are for those who have shown that they exist. */
-	if (d->embryo_n >= d->embryos_max || dti_up_ctx_left(env) <= d->ctx_n / DTI_CTX_KEPT)
-		return TCP_ROOM_FULL;
-	if (*source_count(d, master->idx, tuple) >= source_max(d, m))
-		return TCP_ROOM_SOURCE;
-	return TCP_ROOM_EMBRYO;
-}
 
 struct tcp_ctx *tcp_up_embryo(
 		struct core *env, struct tcp_ctx *master, const struct ip_tuple *tuple)

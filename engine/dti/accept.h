@@ -22,6 +22,7 @@
 #include <eta/status.h>
 
 struct dti;
+struct ip_tuple;
 struct session;
 
 #define ACCEPT_CHILDREN_MAX 256u /* of one CHILD doorbell */
@@ -71,6 +72,8 @@ void accept_done(struct dti *d, uint32_t idx);
 void accept_withdraw(struct dti *d, uint32_t master_idx, struct session *s);
 /* Child @idx is bound to a session that is going: find it another place, or let it wait, or reset it. */
 void accept_rebind(struct dti *d, uint32_t idx);
+/* The counter of embryos that the source of @tuple has at listener @master_idx (accept_room.c). */
+uint32_t *accept_source_n(struct dti *d, uint32_t master_idx, const struct ip_tuple *tuple);
 /* TCP has let go of @idx, which a master counts: embryo, waiting or unaccepted; or which is a master. */
 void accept_forget(struct dti *d, uint32_t idx);
 /* Masters that close or were withdrawn from: look at @slice more contexts. Return: contexts visited. */

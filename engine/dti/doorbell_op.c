@@ -128,6 +128,7 @@ static void connect_go(struct dti *d, struct doorbell *b, const struct eta_dti_a
 		event_mark(d, b->idx, 0);
 	}
 	dti_open(d, b->idx, ETA_DTI_CONNECTING, ETA_STATUS_OK);
+	param.fastopen = param.fastopen && b->db.snd_tail != 0;
 	tcp_connect(d->tcp, dti_env(d), &d->tcp->ctx[b->idx], &c->tuple, &param, d->now_us);
 	/* bytes queued before the handshake */
 	if ((c->flags & DTI_CTX_TCP_USED) && (b->db.snd_tail | b->db.rcv_head) != 0)

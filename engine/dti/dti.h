@@ -30,8 +30,8 @@ struct tcp_param;
 struct tcp_stack;
 
 #define DTI_LISTEN_BUCKETS 1024u
-#define DTI_SOURCES 4096u  /* counters of embryos by source */
-#define DTI_CTX_KEPT 16u   /* this share of the contexts is not for embryos */
+#define DTI_SOURCES 4096u    /* counters of embryos by source */
+#define DTI_CTX_KEPT 16u     /* this share of the contexts is not for embryos */
 #define DTI_TOUCHED_MAX 256u /* rings woken together; more are woken in several goes */
 
 struct dti_conf {
@@ -102,7 +102,7 @@ struct dti {
 	uint32_t visit_head; /* masters that accept_visit() works on */
 	uint32_t embryo_n, embryos_max;
 	uint32_t source_pct;
-	uint32_t source_n[DTI_SOURCES]; /* embryos by master and source, see accept.c */
+	uint32_t source_n[DTI_SOURCES]; /* embryos by master and source, see accept_room.c */
 
 	/* sweep lists: contexts with receive chunks; filled this second, and last second */
 	uint32_t sweep_new_head, sweep_new_tail;

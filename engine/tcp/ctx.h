@@ -109,8 +109,11 @@ enum tcp_loss_state {
 #define TCP_CTX2_DSACK_OWED 0x00020000u /* dsack is valid */
 #define TCP_CTX2_MORE_OVER \
 	0x00400000u /* an ACK came, or the user changed his mind: MORE holds nothing back now */
-/* embryo: the handshake is complete, data is waited for */
-#define TCP_CTX2_DEFERRED 0x00200000u
+/* fast open (RFC 7413), until ESTABLISHED: data of the SYN was taken (server), or may leave with it (client) */
+#define TCP_CTX2_TFO 0x00040000u
+#define TCP_CTX2_TFO_OPT 0x00080000u  /* ... SYN or SYN-ACK carry the option */
+#define TCP_CTX2_SYN_DUE 0x00100000u  /* ... the SYN waits for what the user writes first */
+#define TCP_CTX2_DEFERRED 0x00200000u /* embryo: the handshake is complete, data is waited for */
 
 #define TCP_CTX_CC_WORDS 12
 #define TCP_CTX_BYTES_HALF (4u << 20) /* half of the largest buffer */
@@ -249,7 +252,15 @@ struct tcp_ctx {
 	uint16_t fastopen_qlen; /* listener: connections that may be pending with data of their SYN */
 	uint8_t syn_retries;    /* TCP_SYNCNT, 0 = configured */
 	uint8_t defer_accept_s; /* listener and its embryos: an embryo waits for data, this long */
-	uint32_t pad1[2];
+	union {
+		uint32_t master_idx; /* passive: its listener, which may have gone */
+		struct {
+			uint16_t slot; /* active open: where its destination's cookie is kept ... */
+			uint16_t gen;  /* ... if still of the same generation; 0 = nowhere */
+		} fastopen;
+	};
+	uint16_t fastopen_n; /* listener: connections pending, see fastopen_qlen */
+	uint16_t pad5;
 
 	/* line 7: statistics of this connection */
 	uint64_t tx_bytes; /* acknowledged */

@@ -92,6 +92,8 @@ struct tcp_conf {
 	uint32_t notsent_lowat;   /* bytes, default of TCP_NOTSENT_LOWAT; UINT32_MAX = no limit */
 	uint32_t challenge_per_s; /* 1000 ACKs that any outsider may provoke (RFC 5961 7) */
 	uint64_t isn_key[2];      /* secret; the caller fills it from a random source */
+	uint64_t fastopen_key
+			[2]; /* the same; as long as it stays, so do the cookies that peers have */
 };
 
 /* Memory of a stack, all the caller's, zeroed, cache-line aligned, alive as long as the stack. */
@@ -106,7 +108,20 @@ struct tcp_mem {
 	uint32_t log_n;
 };
 
-#define TCP_COOKIES_SEEN 1024u /* used SYN cookies that are remembered, as far as they do not collide; power of two */
+#define TCP_COOKIES_SEEN \
+	1024u /* used SYN cookies that are remembered, as far as they do not collide; power of two */
+
+/* A fast open cookie of a destination (RFC 7413 4.1.3). */
+#define TCP_FASTOPEN_BYTES_MAX 16u
+#define TCP_TFO_N 256u /* destinations; power of two */
+struct tcp_tfo {
+	struct ip_addr raddr;
+	uint8_t cookie[TCP_FASTOPEN_BYTES_MAX];
+	uint64_t off_until_us; /* it is not tried before */
+	uint16_t mss;          /* of the peer, then */
+	uint16_t gen;          /* raised with each destination that comes here; 0 = unused */
+	uint8_t len;           /* of the cookie, 0 = none */
+};
 
 struct tcp_stack {
 	struct tcp_ctx *ctx;
@@ -120,14 +135,15 @@ struct tcp_stack {
 	uint32_t flush_head; /* contexts that owe output */
 	uint32_t flush_tail;
 	uint32_t flush_n;
-	uint32_t isn_min;      /* TIME-WAIT reuse: the next ISS starts here ... */
-	uint32_t isn_min_for;  /* ... of the tuple with this ts_off ... */
-	bool isn_min_valid;    /* ... if set */
-	uint32_t challenge_ms; /* this second of challenge ACKs began here */
-	uint32_t challenge_n;  /* left in it */
+	uint32_t isn_min;         /* TIME-WAIT reuse: the next ISS starts here ... */
+	uint32_t isn_min_for;     /* ... of the tuple with this ts_off ... */
+	bool isn_min_valid;       /* ... if set */
+	uint32_t challenge_ms;    /* this second of challenge ACKs began here */
+	uint32_t challenge_n;     /* left in it */
 	uint64_t cookie_until_us; /* SYN cookies that are out may come back until then; 0 = none */
+	struct tcp_tfo tfo[TCP_TFO_N];          /* by hash of the address */
 	uint64_t cookie_seen[TCP_COOKIES_SEEN]; /* marks of those that have; 0 = none */
-	uint64_t random;       /* state of a small generator; not for secrets */
+	uint64_t random;                        /* state of a small generator; not for secrets */
 	struct tcp_conf conf;
 	struct tcp_stats stats;
 	struct wheel wheel;
@@ -139,14 +155,14 @@ struct tcp_param {
 	bool cork;
 	bool keepalive;
 	bool quickack;
-	bool delack;             /* a dialogue: ACKs may wait for data from now on */
-	bool fastopen;           /* active open: data on the SYN, with a cookie ... */
-	bool fastopen_no_cookie; /* ... or without; listener: takes it without */
+	bool delack;   /* a dialogue: ACKs may wait for data from now on */
+	bool fastopen; /* active open: the SYN waits for the first tcp_write() and takes its data along if a cookie is known */
+	bool fastopen_no_cookie; /* nobody acts on it: ETA_FEATURE_FASTOPEN is not said */
 	uint8_t cc;              /* enum tcp_cc_id; unknown = default */
 	uint8_t keep_probes;
-	uint8_t syn_retries;     /* of SYN, and of a listener's SYN-ACKs (TCP_SYNCNT); 0 = configured */
-	uint16_t maxseg;         /* of connections opened with it */
-	uint16_t fastopen_qlen;  /* listener: embryos with data in their SYN */
+	uint8_t syn_retries; /* of SYN, and of a listener's SYN-ACKs (TCP_SYNCNT); 0 = configured */
+	uint16_t maxseg;     /* of connections opened with it */
+	uint16_t fastopen_qlen; /* listener: connections pending with data of their SYN, 0 = no fast open */
 	uint16_t defer_accept_s; /* listener: an embryo waits for data, this long */
 	uint32_t keep_idle_ms;
 	uint32_t keep_intvl_ms;

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "engine/tcp/siphash.h"
-#include "engine/tcp/tcp_int.h"
+#include "engine/tcp/tcp_open.h"
 
 #define ISN_STEP 65537u /* beyond any window that was never scaled up, as Linux */
 
@@ -141,20 +141,31 @@ void tcp_conn_set_state(const struct tcp_env *e, struct tcp_ctx *ctx, enum tcp_s
 	ctx->state = (uint8_t)state;
 }
 
-void tcp_conn_established(const struct tcp_env *e, struct tcp_ctx *ctx)
+static void syn_rtt(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
-	ctx->snd_una = ctx->iss + 1;
 	if (ctx->flags & TCP_CTX_RTT_TIMING) {
 		tcp_timer_rtt_sample(e, ctx, (uint32_t)e->now_us - ctx->sent_us32);
 		ctx->flags &= ~TCP_CTX_RTT_TIMING;
 	} else {
 		ctx->rto_us = 3 * e->stack->conf.rto_us_initial; /* RFC 6298 5.7 */
 	}
+}
+
+void tcp_conn_established(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	ctx->snd_una = ctx->iss + 1;
+	/* Fast open: what is timed left after our SYN, and is timed still. */
+	if (!(ctx->flags & TCP_CTX_PASSIVE) || ctx->snd_nxt == ctx->snd_una)
+		syn_rtt(e, ctx);
 	ctx->rtx_at_ms = 0;
 	ctx->xmit_at_ms = 0;
 	ctx->backoff_n = 0;
 	ctx->rtx_first_ms = 0;
 	ctx->oow_last_ms = 0;
+	if (ETA_UNLIKELY(ctx->flags2 & (TCP_CTX2_TFO | TCP_CTX2_TFO_OPT)))
+		tcp_tfo_settle(e, ctx);
+	if (ctx->snd_nxt != ctx->snd_una)
+		tcp_timer_arm_rtx(e, ctx); /* bytes that left before the handshake was complete */
 	ctx->rcv_mss = ctx->mss_adv < TCP_MSS_DEFAULT_V4 ? ctx->mss_adv : TCP_MSS_DEFAULT_V4;
 	ctx->quick_n = TCP_QUICK_SEGS;
 	ctx->busy_at_ms = e->now_ms;
@@ -217,6 +228,8 @@ bool tcp_conn_end(const struct tcp_env *e, struct tcp_ctx *ctx, enum eta_status 
 	ctx->delack_at_ms = 0;
 	ctx->xmit_at_ms = 0;
 	ctx->long_at_ms = 0;
+	if (ETA_UNLIKELY(ctx->flags2 & TCP_CTX2_TFO))
+		tcp_tfo_settle(e, ctx);
 	tcp_conn_set_state(e, ctx, TCP_STATE_CLOSED);
 	say_closed(e, ctx, why);
 	ctx->state = TCP_STATE_UNUSED;

@@ -5,7 +5,7 @@
  * When no embryo is left, a SYN is answered and forgotten. What the connection will need lies in the first number of our SYN-ACK, which
  * the peer's ACK brings back:
  *
- *     ISS = H(tuple) + IRS + (period << 24) + (H(tuple, period) + index of the MSS) mod 2^24
+ *     ISS = H(tuple) + IRS + (period << 24) + (H(tuple, period) + (index of the MSS << 21)) mod 2^24
  *
  * H is SipHash under the stack's secret, a period lasts 64 s, and a cookie is good in the period it was made in and the next. 16 numbers of
  * 2^32 are valid for a tuple at a time: less than one blind ACK in 268 million passes. Window scale, SACK and ECN fit nowhere there; if the
@@ -29,6 +29,7 @@
 #define MAC_BITS 24u /* of the number; the period's low bits are above */
 #define MAC_MASK ((1u << MAC_BITS) - 1)
 #define PERIOD_MASK 0xffu
+#define MSS_SHIFT 21u          /* on top: of numbers that lie close together one is valid */
 #define PERIOD_NONE UINT32_MAX /* the half of the number that does not age */
 
 #define TS_BITS_MASK 0x3fu
@@ -67,10 +68,9 @@ static uint32_t base_of(const struct tcp_env *e, const struct ip_tuple *tuple, u
 	return (uint32_t)hash(e, tuple, 0, PERIOD_NONE) + irs;
 }
 
-static uint32_t mac_of(
-		const struct tcp_env *e, const struct ip_tuple *tuple, uint32_t irs, uint32_t period)
+static uint32_t mac_of(const struct tcp_env *e, const struct ip_tuple *tuple, uint32_t period)
 {
-	return (uint32_t)hash(e, tuple, irs, period);
+	return (uint32_t)hash(e, tuple, 0, period);
 }
 
 static uint32_t cookie_make(const struct tcp_env *e, const struct ip_tuple *tuple, uint32_t irs,
@@ -82,7 +82,7 @@ static uint32_t cookie_make(const struct tcp_env *e, const struct ip_tuple *tupl
 	while (i > 0 && mss_of[i] > mss_peer)
 		i--;
 	return base_of(e, tuple, irs) + (period << MAC_BITS) +
-	       ((mac_of(e, tuple, irs, period) + i) & MAC_MASK);
+	       ((mac_of(e, tuple, period) + (i << MSS_SHIFT)) & MAC_MASK);
 }
 
 /* Return: the peer's MSS, 0 = no cookie of ours, or too old. */
@@ -96,8 +96,33 @@ static uint16_t cookie_read(const struct tcp_env *e, const struct ip_tuple *tupl
 
 	if (age >= AGES)
 		return 0;
-	i = (v - mac_of(e, tuple, irs, now - age)) & MAC_MASK;
-	return i < MSS_N ? mss_of[i] : 0;
+	i = (v - mac_of(e, tuple, now - age)) & MAC_MASK;
+	return i % (1u << MSS_SHIFT) == 0 ? mss_of[i >> MSS_SHIFT] : 0;
+}
+
+/*
+ * Does @seg continue what the first segment behind a cookie began? IRS is part of the number, so its distance shows. Where that first one
+ * was lost, or found no room, the ones behind it shall not be taken for a stranger's: the peer repeats them in order.
+ */
+static bool is_later(
+		const struct tcp_env *e, const struct ip_tuple *tuple, const struct tcp_seg *seg)
+{
+	/* an IRS one before @seg */
+	uint32_t base = base_of(e, tuple, seg->seq - 1) - (seg->ack - 1);
+	uint32_t now = period_of(e->now_us);
+
+	for (uint32_t age = 0; age < AGES; age++) {
+		uint32_t mac = mac_of(e, tuple, now - age);
+
+		for (uint32_t i = 0; i < MSS_N; i++) {
+			uint32_t ahead = base + ((now - age) << MAC_BITS) +
+					 ((mac + (i << MSS_SHIFT)) & MAC_MASK);
+
+			if (ahead - 1 < UINT16_MAX)
+				return true;
+		}
+	}
+	return false;
 }
 
 /* ---- SYN ---- */
@@ -246,6 +271,10 @@ bool tcp_rx_cookie(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ma
 	memset(&known, 0, sizeof(known));
 	seen = seen_place(&e, seg, tuple, &mark);
 	if (!recall(&e, &known, master, seg, tuple) || *seen == mark) {
+		if (*seen != mark && is_later(&e, tuple, seg)) {
+			stack->stats.listen_drops++;
+			return true;
+		}
 		stack->stats.cookies_failed++;
 		return false;
 	}

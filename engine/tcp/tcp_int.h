@@ -49,6 +49,7 @@ struct tcp_env {
 #define TCP_OPT_HAS_WSCALE 0x2u
 #define TCP_OPT_HAS_SACK_PERM 0x4u
 #define TCP_OPT_HAS_TS 0x8u
+#define TCP_OPT_HAS_FASTOPEN 0x10u
 #define TCP_SACK_BLOCKS 4u
 
 struct tcp_opts {
@@ -58,6 +59,8 @@ struct tcp_opts {
 	uint16_t mss;
 	uint8_t wscale;
 	uint8_t sack_n;
+	uint8_t fastopen_len; /* 0 = a cookie is asked for */
+	uint8_t fastopen[TCP_FASTOPEN_BYTES_MAX];
 	struct tcp_range sack[TCP_SACK_BLOCKS];
 };
 
@@ -173,6 +176,14 @@ static inline bool tcp_state_sends(uint8_t state)
 				1u << TCP_STATE_LAST_ACK;
 
 	return 1u << state & states;
+}
+
+/* May bytes leave? A fast open's before its handshake is complete, too. */
+static inline bool tcp_may_send(const struct tcp_ctx *ctx)
+{
+	return tcp_state_sends(ctx->state) ||
+	       (ctx->state == TCP_STATE_SYN_RECEIVED && ctx->flags2 & TCP_CTX2_TFO &&
+			       ctx->flags & TCP_CTX_PASSIVE);
 }
 
 static inline bool tcp_state_receives(uint8_t state)

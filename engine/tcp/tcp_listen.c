@@ -3,7 +3,7 @@
  * Where connections begin, and where their tuples are used again: LISTEN, SYN-SENT, TIME-WAIT.
  *
  * A SYN makes an embryo; where no embryo is left, or its source has its share of them, it gets a cookie and is forgotten. Its text is not
- * taken: there is no buffer before there is a user, and the peer sends it again because our SYN-ACK
+ * taken, except by fast open: there is no buffer before there is a user, and the peer sends it again because our SYN-ACK
  * does not acknowledge it.
  *
  * TIME-WAIT answers what may be a retransmitted FIN, ignores resets (RFC 1337), and gives way to a
@@ -56,6 +56,7 @@ void tcp_embryo_init(const struct tcp_env *e, struct tcp_ctx *ctx, const struct 
 	ctx->pacing_rate_max = master->pacing_rate_max;
 	ctx->syn_retries = master->syn_retries;
 	ctx->defer_accept_s = master->defer_accept_s;
+	ctx->master_idx = master->idx;
 	tcp_conn_init(e, ctx, tuple);
 	tcp_wnd_first(e, ctx);
 }
@@ -108,6 +109,8 @@ enum tcp_verdict tcp_listen_rx(const struct tcp_env *e, struct tcp_ctx *master,
 	if (ETA_UNLIKELY(tcp_cookies_are_out(e->stack, e->now_us)))
 		tcp_cookie_fill(e, ctx, tuple);
 	tcp_conn_set_state(e, ctx, TCP_STATE_SYN_RECEIVED);
+	if (master->fastopen_qlen && e->stack->conf.fastopen & TCP_FASTOPEN_SERVER)
+		tcp_tfo_syn(e, master, ctx, seg, tuple);
 	tcp_tx_syn(e, ctx);
 	return TCP_RX_OK;
 }
@@ -123,13 +126,10 @@ static uint32_t defer_left_ms(const struct tcp_env *e, const struct tcp_ctx *ctx
 
 bool tcp_embryo_defer(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg)
 {
-	uint32_t left_ms = defer_left_ms(e, ctx);
-
-	if (seg->len || seg->flags & TCP_FIN || left_ms == 0)
+	if (seg->len || seg->flags & TCP_FIN || defer_left_ms(e, ctx) == 0)
 		return false;
 	TCP_COUNT(e, defer_accept);
 	ctx->flags2 |= TCP_CTX2_DEFERRED;
-	tcp_timer_arm(e, ctx, &ctx->rtx_at_ms, left_ms);
 	return true;
 }
 
@@ -147,7 +147,7 @@ enum tcp_verdict tcp_syn_sent_rx(
 {
 	bool has_ack = seg->flags & TCP_ACK;
 
-	if (has_ack && seg->ack != ctx->snd_nxt) {
+	if (has_ack && (!seq_gt(seg->ack, ctx->iss) || seq_gt(seg->ack, ctx->snd_nxt))) {
 		TCP_COUNT(e, acks_unsent);
 		tcp_tx_rst_to(e->stack, e->core, ctx, NULL, seg);
 		return TCP_RX_OK;
@@ -173,9 +173,18 @@ enum tcp_verdict tcp_syn_sent_rx(
 		tcp_tx_syn(e, ctx);
 		return TCP_RX_OK;
 	}
+	if (ETA_UNLIKELY(ctx->flags2 & (TCP_CTX2_TFO | TCP_CTX2_TFO_OPT)))
+		tcp_tfo_syn_ack(e, ctx, seg);
 	tcp_conn_established(e, ctx);
 	tcp_owe(e, ctx, TCP_CTX_ACK_NOW);
 	tcp_up_connected(e->core, ctx);
+	if (ETA_UNLIKELY(seg->ack != ctx->snd_una)) {
+		/* the data of our SYN */
+		ctx->tx_bytes += seg->ack - ctx->snd_una;
+		ctx->snd_una = seg->ack;
+		ctx->rtx_at_ms = 0;
+		tcp_up_acked(e->core, ctx, tcp_snd_off(ctx, seg->ack));
+	}
 	tcp_rx_urg(e, ctx, seg);
 	if (tcp_rx_text(e, ctx, seg, seg->seq + 1))
 		return TCP_RX_FREED;
@@ -201,7 +210,8 @@ enum tcp_verdict tcp_time_wait_rx(
 		return TCP_RX_OK;
 	}
 	tcp_opt_parse(seg, &opts);
-	if ((seg->flags & (TCP_SYN | TCP_ACK | TCP_FIN)) == TCP_SYN && is_new_life(ctx, seg, &opts)) {
+	if ((seg->flags & (TCP_SYN | TCP_ACK | TCP_FIN)) == TCP_SYN &&
+			is_new_life(ctx, seg, &opts)) {
 		(void)tcp_conn_recycle(e, ctx);
 		return TCP_RX_AGAIN;
 	}

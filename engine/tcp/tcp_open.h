@@ -34,4 +34,20 @@ void tcp_cookie_fill(const struct tcp_env *e, struct tcp_ctx *ctx, const struct 
 void tcp_cookie_send(const struct tcp_env *e, const struct tcp_ctx *master,
 		const struct tcp_seg *seg, const struct ip_tuple *tuple);
 
+/* ---- fast open (tcp_tfo.c) ---- */
+
+/* The option of a SYN or SYN-ACK. Return: bytes. */
+uint8_t tcp_tfo_opt_put(const struct tcp_ctx *ctx, uint8_t *opt);
+/* ESTABLISHED, or the end. */
+void tcp_tfo_settle(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* A SYN of a listener that does fast open, before its SYN-ACK: may get a user, and its data. */
+void tcp_tfo_syn(const struct tcp_env *e, struct tcp_ctx *master, struct tcp_ctx *ctx,
+		const struct tcp_seg *seg, const struct ip_tuple *tuple);
+/* Before the SYN of an active open. With SYN_DUE set afterwards it waits for tcp_write(). */
+void tcp_tfo_connect(const struct tcp_env *e, struct tcp_ctx *ctx, const struct ip_tuple *tuple);
+/* @seg, our SYN, is about to leave: data for it. */
+void tcp_tfo_syn_data(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_txseg *seg);
+/* An acceptable SYN-ACK has come: what of our data did it take, and does it bring a cookie? */
+void tcp_tfo_syn_ack(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg);
+
 #endif

@@ -6,11 +6,11 @@
  * to fit in what is left, and each turn consumes at least one byte. It knows nothing of state; who
  * may use which option is decided by the caller.
  *
- * RFC 9293 3.2, RFC 7323, RFC 2018.
+ * RFC 9293 3.2, RFC 7323, RFC 2018, RFC 7413.
  */
 #include <string.h>
 
-#include "engine/tcp/tcp_int.h"
+#include "engine/tcp/tcp_open.h"
 
 #define OPT_END 0u
 #define OPT_NOP 1u
@@ -19,6 +19,7 @@
 #define OPT_SACK_PERM 4u
 #define OPT_SACK 5u
 #define OPT_TS 8u
+#define OPT_FASTOPEN 34u
 
 static uint32_t get_u32(const uint8_t *p)
 {
@@ -47,6 +48,17 @@ static void parse_sack(const uint8_t *p, uint32_t len, struct tcp_opts *opts)
 	opts->sack_n = (uint8_t)n;
 }
 
+/* A request, or a cookie of 4 to 16 bytes, an even number. */
+static void parse_fastopen(const uint8_t *p, uint32_t len, struct tcp_opts *opts)
+{
+	len -= 2;
+	if (len % 2 || (len && len < 4) || len > TCP_FASTOPEN_BYTES_MAX)
+		return;
+	memcpy(opts->fastopen, p + 2, len);
+	opts->fastopen_len = (uint8_t)len;
+	opts->has |= TCP_OPT_HAS_FASTOPEN;
+}
+
 /*
  * One option of @len bytes at @p, its kind and length included. A length that is wrong for its
  * kind: ignored.
@@ -73,6 +85,10 @@ static void parse_one(const uint8_t *p, uint32_t len, bool is_syn, struct tcp_op
 	case OPT_SACK:
 		if (!is_syn)
 			parse_sack(p, len, opts);
+		break;
+	case OPT_FASTOPEN:
+		if (is_syn)
+			parse_fastopen(p, len, opts);
 		break;
 	case OPT_TS:
 		if (len == 10) {
@@ -135,6 +151,8 @@ uint8_t tcp_opt_put_syn(const struct tcp_env *e, const struct tcp_ctx *ctx, uint
 		*p++ = 3;
 		*p++ = ctx->rcv_wscale;
 	}
+	if (ctx->flags2 & TCP_CTX2_TFO_OPT)
+		p += tcp_tfo_opt_put(ctx, p);
 	return (uint8_t)(p - opt);
 }
 

@@ -101,12 +101,12 @@ static bool rx_rst(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tc
 static bool rx_ack_syn(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg,
 		uint32_t wnd)
 {
-	if (!seq_gt(seg->ack, ctx->snd_una) || seq_gt(seg->ack, ctx->snd_nxt)) {
+	if (!seq_gt(seg->ack, ctx->iss) || seq_gt(seg->ack, ctx->snd_nxt)) {
 		TCP_COUNT(e, acks_unsent);
 		tcp_tx_rst_to(e->stack, e->core, ctx, NULL, seg);
 		return false;
 	}
-	if (ctx->flags & TCP_CTX_PASSIVE) {
+	if (ctx->flags & TCP_CTX_PASSIVE && !(ctx->flags & TCP_CTX_USER)) {
 		if (ctx->defer_accept_s && tcp_embryo_defer(e, ctx, seg))
 			return false;
 		/*
@@ -348,6 +348,9 @@ static enum tcp_verdict rx_synchronized(
 	}
 	if (ctx->state == TCP_STATE_SYN_RECEIVED) {
 		if (!rx_ack_syn(e, ctx, seg, wnd))
+			return TCP_RX_OK;
+		/* Bytes left before the handshake was complete, and it acknowledges them, too. */
+		if (ETA_UNLIKELY(seg->ack != ctx->snd_una) && !tcp_ack_rx(e, ctx, seg, &opts))
 			return TCP_RX_OK;
 	} else if (!tcp_ack_rx(e, ctx, seg, &opts)) {
 		return TCP_RX_OK;

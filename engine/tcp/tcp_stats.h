@@ -36,6 +36,12 @@
 	X(reqq_drop, "TcpExtTCPReqQFullDrop")                    \
 	X(reqq_source, "TcpExtTCPReqQSourceFull")                \
 	X(defer_accept, "TcpExtTCPDeferAcceptDrop")              \
+	X(fastopen_active, "TcpExtTCPFastOpenActive")            \
+	X(fastopen_active_fail, "TcpExtTCPFastOpenActiveFail")   \
+	X(fastopen_passive, "TcpExtTCPFastOpenPassive")          \
+	X(fastopen_passive_fail, "TcpExtTCPFastOpenPassiveFail") \
+	X(fastopen_overflow, "TcpExtTCPFastOpenListenOverflow")  \
+	X(fastopen_cookie_reqd, "TcpExtTCPFastOpenCookieReqd")   \
 	X(hp_hits, "TcpExtTCPHPHits")                            \
 	X(pure_acks, "TcpExtTCPPureAcks")                        \
 	X(hp_acks, "TcpExtTCPHPAcks")                            \

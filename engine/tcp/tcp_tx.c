@@ -17,7 +17,7 @@
  *
  * RFC 9293 3.8.6.2.1 (sender SWS), 3.7.4 (Nagle), RFC 1122 4.2.3.4; draft-minshall-nagle-01.
  */
-#include "engine/tcp/tcp_int.h"
+#include "engine/tcp/tcp_open.h"
 
 /* The longer the path the smaller the pieces: every 512 us of round trip halve what is added to a millisecond's worth. */
 #define PIECE_RTT_US 512u
@@ -183,6 +183,7 @@ void tcp_tx_syn(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
 	struct tcp_txseg seg = {.seq = ctx->iss, .flags = TCP_SYN, .mss = ctx->mss_base};
 	uint32_t wnd = ctx->rcv_adv - ctx->rcv_nxt;
+	int32_t sent;
 
 	if (ctx->state == TCP_STATE_SYN_RECEIVED) {
 		seg.flags |= TCP_ACK;
@@ -192,6 +193,8 @@ void tcp_tx_syn(const struct tcp_env *e, struct tcp_ctx *ctx)
 	seg.wnd = (uint16_t)(wnd < UINT16_MAX ? wnd : UINT16_MAX); /* never scaled here */
 	seg.opt_len = tcp_opt_put_syn(e, ctx, seg.opt);
 	tcp_ecn_syn(e, ctx, &seg);
+	if (ETA_UNLIKELY(ctx->flags2 & TCP_CTX2_TFO))
+		tcp_tfo_syn_data(e, ctx, &seg);
 	TCP_COUNT(e, out_segs);
 	ctx->segs_out++;
 	if (!(ctx->flags & TCP_CTX_SYN_RTX)) {
@@ -202,9 +205,12 @@ void tcp_tx_syn(const struct tcp_env *e, struct tcp_ctx *ctx)
 	/*
 	 * Likely the neighbour is being resolved: a second of waiting for the timer would be felt.
 	 */
-	if (tcp_up_send(e->core, ctx, NULL, &seg) < 0) {
+	sent = tcp_up_send(e->core, ctx, NULL, &seg);
+	if (sent < 0) {
 		TCP_COUNT(e, send_short);
 		tcp_timer_arm(e, ctx, &ctx->xmit_at_ms, TCP_RETRY_MS);
+	} else if (sent > 0) {
+		ctx->snd_nxt = seq_max(ctx->snd_nxt, ctx->iss + 1 + (uint32_t)sent);
 	}
 }
 
@@ -493,7 +499,7 @@ static bool output_data(const struct tcp_env *e, struct tcp_ctx *ctx)
 void tcp_output(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
 	ctx->flags &= ~TCP_CTX_OUTPUT;
-	if (tcp_state_sends(ctx->state) && !output_data(e, ctx))
+	if (tcp_may_send(ctx) && !output_data(e, ctx))
 		port_full(e, ctx);
 	if (ctx->flags & TCP_CTX_ACK_NOW)
 		tcp_tx_ack(e, ctx);

@@ -64,8 +64,7 @@ enum tcp_room {
 	TCP_ROOM_FULL,   /* no embryo is left, but a finished handshake would find a place */
 	TCP_ROOM_NONE,   /* the accept queue is full, or the listener is closing */
 };
-enum tcp_room tcp_up_room(
-		struct core *env, struct tcp_ctx *master, const struct ip_tuple *tuple);
+enum tcp_room tcp_up_room(struct core *env, struct tcp_ctx *master, const struct ip_tuple *tuple);
 /* A context for an embryo of @master (copies nothing), whatever tcp_up_room() says. NULL: table full, or tuple taken. */
 struct tcp_ctx *tcp_up_embryo(
 		struct core *env, struct tcp_ctx *master, const struct ip_tuple *tuple);

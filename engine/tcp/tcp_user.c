@@ -6,7 +6,7 @@
  * Counters come from doorbells that dti has validated; here a wrong one is ignored rather than
  * believed, since it would be sequence space.
  */
-#include "engine/tcp/tcp_int.h"
+#include "engine/tcp/tcp_open.h"
 
 void tcp_connect(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
 		const struct ip_tuple *tuple, const struct tcp_param *param, uint64_t now_us)
@@ -20,7 +20,13 @@ void tcp_connect(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
 	tcp_wnd_first(&e, ctx);
 	tcp_conn_set_state(&e, ctx, TCP_STATE_SYN_SENT);
 	TCP_COUNT(&e, active_opens);
-	tcp_tx_syn(&e, ctx);
+	if (param && param->fastopen && stack->conf.fastopen & TCP_FASTOPEN_CLIENT)
+		tcp_tfo_connect(&e, ctx, tuple);
+	/* What the user writes comes at once, or else the SYN goes without. */
+	if (ctx->flags2 & TCP_CTX2_SYN_DUE)
+		tcp_timer_arm(&e, ctx, &ctx->xmit_at_ms, TCP_RETRY_MS);
+	else
+		tcp_tx_syn(&e, ctx);
 }
 
 bool tcp_is_reusable(const struct tcp_ctx *ctx, uint64_t now_us)
@@ -68,8 +74,10 @@ static inline void write_to(
 		tcp_rate_check_limit(ctx);
 	ctx->snd_tail = tail;
 	ctx->flags = (ctx->flags & ~TCP_CTX_MORE) | more;
-	if (tcp_state_sends(ctx->state))
+	if (tcp_may_send(ctx))
 		tcp_output(e, ctx);
+	else if (ETA_UNLIKELY(ctx->flags2 & TCP_CTX2_SYN_DUE))
+		tcp_tx_syn(e, ctx);
 }
 
 void tcp_write(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint32_t snd_tail,
@@ -108,8 +116,9 @@ static inline bool read_to(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_
 	uint32_t head = ctx->irs + 1 + rcv_head;
 	uint32_t fin = !!(ctx->flags & TCP_CTX_FIN_RCVD);
 
-	if (!tcp_state_receives(ctx->state) && ctx->state != TCP_STATE_CLOSE_WAIT &&
-			ctx->state != TCP_STATE_CLOSING && ctx->state != TCP_STATE_LAST_ACK)
+	if (!tcp_state_receives(ctx->state) && !tcp_may_send(ctx) &&
+			ctx->state != TCP_STATE_CLOSE_WAIT && ctx->state != TCP_STATE_CLOSING &&
+			ctx->state != TCP_STATE_LAST_ACK)
 		return false;
 	if (seq_lt(head, ctx->rcv_head) || seq_gt(head, ctx->rcv_nxt - fin))
 		return false;
@@ -151,7 +160,7 @@ static void queue_fin(const struct tcp_env *e, struct tcp_ctx *ctx)
 		tcp_conn_set_state(e, ctx, TCP_STATE_FIN_WAIT_1);
 	else if (ctx->state == TCP_STATE_CLOSE_WAIT)
 		tcp_conn_set_state(e, ctx, TCP_STATE_LAST_ACK);
-	if (tcp_state_sends(ctx->state))
+	if (tcp_may_send(ctx))
 		tcp_output(e, ctx);
 }
 
@@ -183,7 +192,8 @@ void tcp_close(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, u
 	}
 	if (ctx->flags & TCP_CTX_RD_CLOSED)
 		return;
-	if (ctx->state != TCP_STATE_SYN_RECEIVED && ctx->rcv_head != ctx->rcv_nxt - fin) {
+	if ((ctx->state != TCP_STATE_SYN_RECEIVED || ctx->flags2 & TCP_CTX2_TFO) &&
+			ctx->rcv_head != ctx->rcv_nxt - fin) {
 		TCP_COUNT(&e, abort_on_close);
 		tcp_conn_reset(&e, ctx, ETA_STATUS_OK);
 		return;

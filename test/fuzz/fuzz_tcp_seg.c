@@ -145,6 +145,8 @@ static void segment_give(struct world *w, struct conn *conn, struct fuzz_in *in)
 	world_tuple(w, conn, 1, &tuple);
 	world_trace(w, "rx flags %02x seq %u ack %u wnd %u len %u opt %u", seg.flags, seg.seq,
 			seg.ack, seg.wnd, seg.len, seg.opt_len);
+	if (idx == 0 && tcp_rx_cookie(&host->st, host, ctx, &seg, &tuple, w->now_us))
+		return;
 	if (tcp_rx(&host->st, host, ctx, &seg, &tuple, w->now_us) == TCP_RX_AGAIN)
 		fuzz_require(conn->user[1].ctx_idx == 0, "AGAIN means that the context was freed");
 	else if (idx != 0 && conn->user[1].ctx_idx == idx)

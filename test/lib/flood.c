@@ -67,13 +67,14 @@ static void finish(struct flood *f, uint8_t *frame, uint32_t tcp_bytes)
 	frame[TCP + 14] = 0xfa; /* window */
 	frame[TCP + 15] = 0xf0;
 	memset(frame + TCP + 16, 0, 4);
-	put_sum(frame + TCP + 16, sum(frame + TCP, tcp_bytes,
-						  sum(frame + IP + 12, 8, 6 + tcp_bytes)));
+	put_sum(frame + TCP + 16,
+			sum(frame + TCP, tcp_bytes, sum(frame + IP + 12, 8, 6 + tcp_bytes)));
 }
 
 void flood_syn(struct flood *f, uint8_t *frame)
 {
-	static const uint8_t opt[20] = {2, 4, 5, 180, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 1, 3, 3, 7};
+	static const uint8_t opt[20] = {
+			2, 4, 5, 180, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 1, 3, 3, 7};
 
 	frame[TCP + 13] = 0x02;
 	memcpy(frame + TCP + 20, opt, sizeof(opt));
@@ -87,12 +88,22 @@ uint32_t flood_ack(struct flood *f, uint8_t *frame)
 	return TCP + ACK_HDR_BYTES;
 }
 
-bool flood_is_answer(const uint8_t *frame, uint32_t len)
+static bool is_source(const uint8_t *frame, uint32_t len, uint32_t at)
 {
-	uint32_t dst_be;
+	uint32_t addr_be;
 
 	if (len < TCP || frame[12] != 8 || frame[13] != 0)
 		return false;
-	memcpy(&dst_be, frame + IP + 16, 4);
-	return (ntohl(dst_be) & ~SOURCE_HOSTS) == SOURCE_NET;
+	memcpy(&addr_be, frame + at, 4);
+	return (ntohl(addr_be) & ~SOURCE_HOSTS) == SOURCE_NET;
+}
+
+bool flood_is_syn(const uint8_t *frame, uint32_t len)
+{
+	return is_source(frame, len, IP + 12);
+}
+
+bool flood_is_answer(const uint8_t *frame, uint32_t len)
+{
+	return is_source(frame, len, IP + 16);
 }

@@ -24,7 +24,9 @@ struct flood {
 void flood_syn(struct flood *f, uint8_t *frame);
 /* The same with an ACK of no connection instead of a SYN, without options. Return: bytes. */
 uint32_t flood_ack(struct flood *f, uint8_t *frame);
-/* Is this frame (IPv4) an answer to one of them? */
+/* Is this frame (IPv4) one of them? */
+bool flood_is_syn(const uint8_t *frame, uint32_t len);
+/* ... or an answer to one? */
 bool flood_is_answer(const uint8_t *frame, uint32_t len);
 
 #endif

@@ -91,20 +91,20 @@ static void default_route(void)
 }
 
 /* 1 Gbit/s and 200 us each way, as in a rack. */
-static void begin(void)
+static void begin_with(uint32_t contexts)
 {
 	struct pair_conf conf = {
-			.engine = {.contexts_max = 1024, .embryos_max = 512},
+			.engine = {.contexts_max = contexts, .embryos_max = 512},
 			.wire = {.pool_n = 4096,
 					.fate = {{.rate_bps = 1000000000, .delay_us = 200},
-							{.rate_bps = 1000000000,
-									.delay_us = 200}}},
+							{.rate_bps = 1000000000, .delay_us = 200}}},
 			.no_check = true,
 	};
 	struct model_conf many = {.dtis_n = 512, .rcv_pages = 4096, .snd_pages = 4096};
 
 	two_begin(&t, &conf, &many, &many, 256);
-	flood = (struct flood){.random = 1, .dst_be = inet_addr("10.0.0.2"), .port_be = htons(PORT)};
+	flood = (struct flood){
+			.random = 1, .dst_be = inet_addr("10.0.0.2"), .port_be = htons(PORT)};
 	memcpy(flood.dmac, simport_port(t.pair->wire, 1)->mac, 6);
 	memcpy(flood.smac, simport_port(t.pair->wire, 0)->mac, 6);
 	default_route();
@@ -112,6 +112,11 @@ static void begin(void)
 	flood_from_us = flood_n = answered_n = bulk_sent = bulk_got = 0;
 	is_ack_flood = false;
 	t.pair->step = step;
+}
+
+static void begin(void)
+{
+	begin_with(1024);
 }
 
 static void end(void)
@@ -187,7 +192,8 @@ START_TEST(flood__keeps_no_more_than_the_embryos)
 	flood_from_us = t.pair->now_us;
 	for (int i = 0; i < 20; i++) {
 		pass(50000);
-		ck_assert_uint_le(t.pair->core[1]->dti.embryo_n, 65); /* the listener's backlog + 1 */
+		ck_assert_uint_le(
+				t.pair->core[1]->dti.embryo_n, 65); /* the listener's backlog + 1 */
 		ck_assert_uint_ge(t.pair->core[1]->ctx_free_n, 1023 - 1 - 65);
 		ck_assert_ptr_null(core_check(t.pair->core[1]));
 	}
@@ -239,6 +245,22 @@ START_TEST(tcp_up_room__one_source_holds_half_of_the_embryos)
 }
 END_TEST
 
+START_TEST(tcp_up_room__the_last_contexts_are_not_for_embryos)
+{
+	begin_with(64);
+	flood_from_us = t.pair->now_us;
+	pass(50000);
+	ck_assert_uint_eq(t.pair->core[1]->ctx_free_n, 64 / DTI_CTX_KEPT);
+	/* but for those who come by cookies, and for our own opens */
+	t.a = model_connect(t.client, "10.0.0.2", PORT);
+	pass(5000);
+	ck_assert_ptr_nonnull(model_accept(t.master));
+	t.a = NULL;
+	ck_assert_uint_eq(t.pair->core[1]->ctx_free_n, 64 / DTI_CTX_KEPT - 1);
+	end();
+}
+END_TEST
+
 /* Without cookies and without contexts the shadow listener of the kernel gets a few. */
 START_TEST(rx_no_ctx__a_full_table_leaves_some_syns_to_the_kernel)
 {
@@ -264,6 +286,7 @@ int main(void)
 	tcase_add_test(tc, flood__keeps_no_more_than_the_embryos);
 	tcase_add_test(tc, flood__of_acks_reaches_the_kernel_by_the_limit_only);
 	tcase_add_test(tc, tcp_up_room__one_source_holds_half_of_the_embryos);
+	tcase_add_test(tc, tcp_up_room__the_last_contexts_are_not_for_embryos);
 	tcase_add_test(tc, rx_no_ctx__a_full_table_leaves_some_syns_to_the_kernel);
 	suite_add_tcase(s, tc);
 	return run_suite(s);

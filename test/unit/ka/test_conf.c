@@ -137,6 +137,10 @@ static const struct {
 		{PORT "tcp = { ecn = 1; };\n", "one of: default off on accept"},
 		{PORT "tcp = { pacing = 1; };\n", "'tcp.pacing' must be true or false"},
 		{PORT "tcp = { slow_start_after_idle = \"no\"; };\n", "must be true or false"},
+		{PORT "tcp = { fastopen_key = \"0123456789abcdef\"; };\n", "32 hexadecimal digits"},
+		{PORT "tcp = { fastopen_key = \"0123456789abcdef0123456789abcdeg\"; };\n",
+				"32 hexadecimal digits"},
+		{PORT "tcp = { fastopen = \"yes\"; };\n", "off client server both"},
 		{PORT "log = { level };\n", ":2: syntax error"},
 		{PORT "idle = \"poll\"\nidle = \"poll\"\n", ":"},
 };
@@ -157,6 +161,22 @@ START_TEST(conf_load__missing_file_is_named)
 	conf_default(&conf);
 	ck_assert_int_eq(conf_load(&conf, "/nonexistent/etad.conf", err, sizeof(err)), -ENOENT);
 	ck_assert_ptr_nonnull(strstr(err, "/nonexistent/etad.conf"));
+}
+END_TEST
+
+START_TEST(conf_fastopen_key__is_hexadecimal_or_none)
+{
+	static const uint8_t want[16] = {0x00, 0x01, 0x02, 0xfe, 0xff};
+	uint8_t key[16] = {7};
+
+	conf_default(&conf);
+	ck_assert(!conf_fastopen_key(&conf, key));
+	ck_assert_uint_eq(key[0], 7);
+	ck_assert_int_eq(
+			load(PORT "tcp = { fastopen_key = \"000102feFF0000000000000000000000\"; };\n"),
+			0);
+	ck_assert(conf_fastopen_key(&conf, key));
+	ck_assert_mem_eq(key, want, 16);
 }
 END_TEST
 
@@ -212,6 +232,7 @@ int main(void)
 	tcase_add_loop_test(tc, conf_load__refuses_with_file_and_line, 0,
 			(int)(sizeof(bad) / sizeof(bad[0])));
 	tcase_add_test(tc, conf_load__missing_file_is_named);
+	tcase_add_test(tc, conf_fastopen_key__is_hexadecimal_or_none);
 	tcase_add_test(tc, conf_example__documents_every_key);
 	tcase_add_test(tc, conf_example__shows_the_defaults);
 	suite_add_tcase(suite, tc);

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * TCP Fast Open: data in the SYN, for those who have been here before.
+ *
+ * Server. A SYN that asks for a cookie gets one, a keyed hash of both addresses, in our SYN-ACK. A SYN that brings its cookie and data becomes a
+ * connection with its user at once, in SYN-RECEIVED: the data is readable and acknowledged, and what the user answers leaves before
+ * the handshake is complete. A listener has at most fastopen_qlen of those pending, so that stolen cookies cannot fill its queue; beyond
+ * that, or with a cookie that is none of ours, the SYN is an ordinary one and its data comes again.
+ *
+ * Client. Cookies are remembered by destination in a table of fixed size, where a newer one displaces an older. With a cookie, what
+ * the user writes first leaves in the SYN; without, the SYN asks for one. What the SYN-ACK does not acknowledge is sent again as if it had
+ * never left. A SYN with data that is not answered is repeated without data and without cookie, and for an hour the destination is
+ * not tried again: some networks drop what they do not know.
+ *
+ * Until ESTABLISHED the cookie to be sent lies in the words of the congestion control, which does not use them yet.
+ *
+ * Limits: cookies of ours have 8 bytes; option 34 alone, not the experimental one; a pending connection that is reset makes room at once.
+ * RFC 7413.
+ */
+#include <string.h>
+
+#include "engine/tcp/siphash.h"
+#include "engine/tcp/tcp_open.h"
+
+#define OPT_NOP 1u
+#define OPT_FASTOPEN 34u
+#define COOKIE_BYTES 8u
+#define OFF_US 3600000000ull /* a destination that did not answer is not tried again for so long */
+
+/* The cookie that a SYN or SYN-ACK carries. */
+struct tfo_syn {
+	uint8_t cookie[TCP_FASTOPEN_BYTES_MAX];
+	uint64_t len;
+};
+ETA_STATIC_ASSERT(sizeof(struct tfo_syn) <= sizeof(((struct tcp_ctx *)0)->cc_state),
+		"lies in cc_state");
+
+static struct tfo_syn *syn_of(struct tcp_ctx *ctx)
+{
+	return (struct tfo_syn *)(void *)ctx->cc_state;
+}
+
+uint8_t tcp_tfo_opt_put(const struct tcp_ctx *ctx, uint8_t *opt)
+{
+	const struct tfo_syn *syn = (const struct tfo_syn *)(const void *)ctx->cc_state;
+	uint8_t *p = opt;
+
+	/* repeated: without, see above */
+	if (!(ctx->flags & TCP_CTX_PASSIVE) && ctx->flags & TCP_CTX_SYN_RTX)
+		return 0;
+	*p++ = OPT_FASTOPEN;
+	*p++ = (uint8_t)(2 + syn->len);
+	memcpy(p, syn->cookie, syn->len);
+	p += syn->len;
+	while ((p - opt) % 4)
+		*p++ = OPT_NOP;
+	return (uint8_t)(p - opt);
+}
+
+void tcp_tfo_settle(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	struct tcp_ctx *master = &e->stack->ctx[ctx->master_idx];
+
+	/* The listener may have gone, and another have come to its place: then that one errs towards ordinary handshakes. */
+	if (ctx->flags2 & TCP_CTX2_TFO && ctx->flags & TCP_CTX_PASSIVE &&
+			master->state == TCP_STATE_LISTEN && master->fastopen_n)
+		master->fastopen_n--;
+	ctx->flags2 &= ~(TCP_CTX2_TFO | TCP_CTX2_TFO_OPT | TCP_CTX2_SYN_DUE);
+}
+
+/* ---- server ---- */
+
+static void cookie_make(
+		const struct tcp_env *e, const struct ip_tuple *tuple, uint8_t cookie[COOKIE_BYTES])
+{
+	uint8_t in[32];
+	uint64_t hash;
+
+	memcpy(in, tuple->laddr.b, 16);
+	memcpy(in + 16, tuple->raddr.b, 16);
+	hash = siphash24(e->stack->conf.fastopen_key, in, sizeof(in));
+	memcpy(cookie, &hash, COOKIE_BYTES);
+}
+
+static void answer_cookie(struct tcp_ctx *ctx, const uint8_t cookie[COOKIE_BYTES])
+{
+	memcpy(syn_of(ctx)->cookie, cookie, COOKIE_BYTES);
+	syn_of(ctx)->len = COOKIE_BYTES;
+	ctx->flags2 |= TCP_CTX2_TFO_OPT;
+}
+
+/* The embryo has a user, who has the data of the SYN. */
+static void take_data(const struct tcp_env *e, struct tcp_ctx *master, struct tcp_ctx *ctx,
+		const struct tcp_seg *seg)
+{
+	uint32_t room = ctx->rcv_adv - ctx->rcv_nxt;
+	uint32_t len = seg->len < room ? seg->len : room;
+
+	ctx->flags |= TCP_CTX_USER;
+	ctx->flags2 |= TCP_CTX2_TFO;
+	ctx->snd_una = ctx->iss + 1; /* of the stream; that our SYN is out the state says */
+	master->fastopen_n++;
+	TCP_COUNT(e, passive_opens);
+	TCP_COUNT(e, fastopen_passive);
+	tcp_cc_open(e, ctx);
+	len = tcp_up_place(e->core, ctx, 0, seg->data, len);
+	ctx->rcv_nxt += len;
+	ctx->rx_bytes += len;
+	if (len)
+		tcp_up_readable(e->core, ctx, len, false);
+}
+
+void tcp_tfo_syn(const struct tcp_env *e, struct tcp_ctx *master, struct tcp_ctx *ctx,
+		const struct tcp_seg *seg, const struct ip_tuple *tuple)
+{
+	uint8_t cookie[COOKIE_BYTES];
+	struct tcp_opts opts;
+	bool is_good;
+
+	tcp_opt_parse(seg, &opts);
+	if (!(opts.has & TCP_OPT_HAS_FASTOPEN))
+		return;
+	cookie_make(e, tuple, cookie);
+	is_good = opts.fastopen_len == COOKIE_BYTES &&
+		  memcmp(opts.fastopen, cookie, COOKIE_BYTES) == 0;
+	if (opts.fastopen_len == 0) {
+		TCP_COUNT(e, fastopen_cookie_reqd);
+		answer_cookie(ctx, cookie);
+	} else if (!is_good) {
+		TCP_COUNT(e, fastopen_passive_fail);
+		answer_cookie(ctx, cookie);
+	} else if (master->fastopen_n >= master->fastopen_qlen) {
+		TCP_COUNT(e, fastopen_overflow);
+	} else if (seg->len && tcp_up_accept(e->core, ctx)) {
+		take_data(e, master, ctx, seg);
+	}
+}
+
+/* ---- client ---- */
+
+static struct tcp_tfo *entry_of(const struct tcp_env *e, const struct ip_addr *raddr)
+{
+	uint64_t hash = siphash24(e->stack->conf.fastopen_key, raddr->b, 16);
+
+	return &e->stack->tfo[hash & (TCP_TFO_N - 1)];
+}
+
+/* What @ctx may still write of: its destination's, if no other has displaced it. */
+static struct tcp_tfo *entry_again(const struct tcp_env *e, const struct tcp_ctx *ctx)
+{
+	struct tcp_tfo *t = &e->stack->tfo[ctx->fastopen.slot];
+
+	return t->gen == ctx->fastopen.gen && t->gen != 0 ? t : NULL;
+}
+
+void tcp_tfo_connect(const struct tcp_env *e, struct tcp_ctx *ctx, const struct ip_tuple *tuple)
+{
+	struct tcp_tfo *t = entry_of(e, &tuple->raddr);
+
+	if (t->gen == 0 || !ip_addr_equal(&t->raddr, &tuple->raddr)) {
+		uint16_t gen = (uint16_t)(t->gen + 1);
+
+		*t = (struct tcp_tfo){.raddr = tuple->raddr, .gen = gen ? gen : 1};
+	}
+	ctx->fastopen.slot = (uint16_t)(t - e->stack->tfo);
+	ctx->fastopen.gen = t->gen;
+	if (t->off_until_us > e->now_us)
+		return;
+	ctx->flags2 |= TCP_CTX2_TFO_OPT;
+	if (t->len == 0)
+		return;
+	memcpy(syn_of(ctx)->cookie, t->cookie, t->len);
+	syn_of(ctx)->len = t->len;
+	ctx->flags2 |= TCP_CTX2_TFO | TCP_CTX2_SYN_DUE;
+	ctx->mss_peer = t->mss;
+	tcp_conn_set_mss(ctx);
+}
+
+void tcp_tfo_syn_data(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_txseg *seg)
+{
+	uint32_t avail = ctx->snd_tail - (ctx->iss + 1);
+	uint32_t room = ctx->mss_base - seg->opt_len;
+	struct tcp_tfo *t;
+
+	if (ctx->flags2 & TCP_CTX2_SYN_DUE)
+		ctx->xmit_at_ms = 0; /* it need not leave without */
+	ctx->flags2 &= ~TCP_CTX2_SYN_DUE;
+	if (ctx->state != TCP_STATE_SYN_SENT)
+		return;
+	if (!(ctx->flags & TCP_CTX_SYN_RTX)) {
+		seg->len = avail < room ? avail : room;
+		return;
+	}
+	t = entry_again(e, ctx);
+	if (ctx->snd_nxt == ctx->iss + 1 || !t || t->off_until_us > e->now_us)
+		return;
+	TCP_COUNT(e, fastopen_active_fail);
+	t->len = 0;
+	t->off_until_us = e->now_us + OFF_US;
+}
+
+void tcp_tfo_syn_ack(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg)
+{
+	struct tcp_tfo *t = entry_again(e, ctx);
+	struct tcp_opts opts;
+
+	if (ctx->snd_nxt != ctx->iss + 1) {
+		if (seg->ack != ctx->iss + 1)
+			TCP_COUNT(e, fastopen_active);
+		else if (!(ctx->flags & TCP_CTX_SYN_RTX))
+			TCP_COUNT(e, fastopen_active_fail);
+	}
+	/* What the peer did not take was never sent. */
+	ctx->snd_nxt = seg->ack;
+	if (!t || ctx->flags & TCP_CTX_SYN_RTX)
+		return;
+	tcp_opt_parse(seg, &opts);
+	if (!(opts.has & TCP_OPT_HAS_FASTOPEN) || opts.fastopen_len == 0)
+		return;
+	memcpy(t->cookie, opts.fastopen, opts.fastopen_len);
+	t->len = opts.fastopen_len;
+	t->mss = ctx->mss_peer;
+}
