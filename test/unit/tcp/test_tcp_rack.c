@@ -307,6 +307,16 @@ START_TEST(dsack__out_of_order_bytes_come_twice)
 }
 END_TEST
 
+START_TEST(tcp_ack__fin_is_no_byte_of_the_stream)
+{
+	flight_of(2);
+	tcp_shut_wr(&core->stack, core, ctx, core->now_us);
+	fake_rx(core, ctx, TCP_ACK, 1, SEG(2) + 1, 0);
+	ck_assert_uint_eq(ctx->tx_bytes, 2 * MSS);
+	fake_free(core);
+}
+END_TEST
+
 START_TEST(sent_log__a_flight_that_left_at_once_has_none)
 {
 	flight_of(5);
@@ -360,4 +370,4 @@ FACTS("tcp rack", rack__one_sack_is_enough_after_the_reordering_window,
 		undo__dsack_for_every_retransmission_restores_cwnd,
 		undo__reneged_sacks_are_sent_again, dsack__old_bytes_are_reported,
 		dsack__out_of_order_bytes_come_twice, sent_log__a_flight_that_left_at_once_has_none,
-		sent_log__full_of_holes_goes_on)
+		sent_log__full_of_holes_goes_on, tcp_ack__fin_is_no_byte_of_the_stream)
