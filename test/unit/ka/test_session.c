@@ -253,9 +253,13 @@ static uint64_t want_receive(const struct attached *a)
 	uint64_t bytes = 0;
 
 	fake_engine_notice(&want);
-	/* KA has begun with it, and the engine has answered ... */
-	while (ka.stats.seg_wants == before || session->is_growing)
+	/* KA has begun with it ... */
+	while (ka.stats.seg_wants == before)
 		bytes += ping_for_seg(a);
+	/* ... and, when it answers what comes after, asked the engine, if it does; which has answered ... */
+	do {
+		bytes += ping_for_seg(a);
+	} while (session->is_growing);
 	/* ... and KA is done with it when it answers what comes after. */
 	return bytes + ping_for_seg(a);
 }
