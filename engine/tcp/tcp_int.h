@@ -12,7 +12,6 @@
 #include "engine/tcp/seq.h"
 #include "engine/tcp/tcp.h"
 
-#define TCP_DUP_THRESH 3u
 #define TCP_MSS_MIN 64u /* options take up to 40 of it */
 #define TCP_MSS_DEFAULT_V4 536u
 #define TCP_MSS_DEFAULT_V6 1220u
