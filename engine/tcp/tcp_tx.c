@@ -544,6 +544,7 @@ void tcp_tx_window_probe(const struct tcp_env *e, struct tcp_ctx *ctx)
 	} else if (tcp_tx_range(e, ctx, ctx->snd_nxt, ctx->snd_nxt + 1, false)) {
 		ctx->snd_nxt++;
 		ctx->flags |= TCP_CTX_PROBED;
+		ctx->flags &= ~TCP_CTX_RTT_TIMING; /* sent_us32 is the last flight's */
 		ctx->tx_last_ms = e->now_ms;
 	}
 	if (ctx->backoff_n < UINT8_MAX)

@@ -364,6 +364,48 @@ START_TEST(rto__karn_no_sample_from_a_retransmission)
 }
 END_TEST
 
+/* All that is in flight stands in the context: what of it was sent twice measures nothing. */
+START_TEST(rtt__without_log_no_sample_across_a_fast_retransmit)
+{
+	uint32_t srtt;
+
+	core = fake_new(NULL);
+	ctx = fake_accepted(core, &(struct fake_peer){.mss = 1460});
+	core->stack.log_free = 0;
+	core->stack.log_n = 0;
+	fake_write(core, ctx, 4 * MSS);
+	core->now_us += RTT_US;
+	srtt = ctx->srtt_us;
+	for (int i = 0; i < 3; i++)
+		dupack();
+	ck_assert_ptr_nonnull(strstr(fake_take(core), "rtx A 1+1460 1; "));
+	core->now_us += 300 * RTT_US;
+	fake_rx(core, ctx, TCP_ACK, 1, SEG(4), 0);
+	ck_assert_uint_eq(ctx->srtt_us, srtt);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(rtt__no_sample_of_a_window_probe)
+{
+	uint32_t srtt;
+
+	core = fake_new(NULL);
+	ctx = fake_accepted(core, NULL);
+	fake_write(core, ctx, 100);
+	core->now_us += RTT_US;
+	fake_rx_wnd(core, ctx, TCP_ACK, 1, 101, 0, 0);
+	srtt = ctx->srtt_us;
+	core->now_us += 9000000; /* the last flight is long ago */
+	fake_write(core, ctx, 100);
+	fake_run(core, 250);
+	ck_assert(ctx->flags & TCP_CTX_PROBED);
+	fake_rx_wnd(core, ctx, TCP_ACK, 1, 102, 0, 100);
+	ck_assert_uint_eq(ctx->srtt_us, srtt);
+	fake_free(core);
+}
+END_TEST
+
 START_TEST(rto__fin_is_sent_again)
 {
 	core = fake_new(NULL);
@@ -434,6 +476,8 @@ FACTS("tcp loss", limited_transmit__one_new_segment_per_duplicate,
 		rto__everything_again_in_slow_start, rto__sacked_bytes_are_not_sent_again,
 		rto__backs_off_and_keeps_ssthresh, rto__ack_of_new_data_ends_the_backoff,
 		rto__reneged_scoreboard_is_forgotten, rto__gives_up_after_fifteen,
-		rto__karn_no_sample_from_a_retransmission, rto__fin_is_sent_again,
+		rto__karn_no_sample_from_a_retransmission,
+		rtt__without_log_no_sample_across_a_fast_retransmit,
+		rtt__no_sample_of_a_window_probe, rto__fin_is_sent_again,
 		user_timeout__ends_before_the_retries, icmp_too_big__shrinks_and_sends_again,
 		icmp_unreachable__ends_an_attempt_only)
