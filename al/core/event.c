@@ -161,6 +161,15 @@ static ETA_COLD void reap(struct al_conn *conn)
 	al_lock_drop(&al_root.dti_lock);
 }
 
+/* The engine's CPU has written the bytes at @pos: have them come while other events are taken. Only a hint; the address may be any. */
+static inline void hint_bytes(const struct al_conn *conn, uint32_t pos)
+{
+	uintptr_t at = (uintptr_t)conn->rcv.bytes + (pos - conn->rcv.off);
+
+	__builtin_prefetch((const void *)at);
+	__builtin_prefetch((const void *)(at + ETA_CACHELINE));
+}
+
 /*
  * The usual event: bytes came on an open conn of ours alone, maybe some of ours were acknowledged, and nothing else is new. Return: was it that?
  */
@@ -183,6 +192,7 @@ static inline bool believe_short(struct al_conn *conn, const struct eta_event *e
 	al_put(&conn->snd_limit, ev->snd_limit);
 	al_put(&conn->ring_at, ev->ring_at);
 	__atomic_store_n(&conn->rcv_tail, ev->rcv_tail, __ATOMIC_RELEASE);
+	hint_bytes(conn, rcv_head);
 	return true;
 }
 

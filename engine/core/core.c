@@ -274,7 +274,12 @@ static void begin(struct core *core, uint64_t now_us)
 	/* nothing is in the wheel yet, and engine_create() did not know what time it is */
 	if (ETA_UNLIKELY(core->stats.loops == 0))
 		wheel_init(&core->tcp.wheel, (uint32_t)(now_us / 1000));
-	core->is_sampled = (core->stats.loops++ % 64) == 0;
+	/* at random: work comes in beats of some turns, and a fixed step would fall in with them */
+	core->is_sampled = core->stats.loops++ == core->sample_at;
+	if (ETA_UNLIKELY(core->is_sampled)) {
+		core->sample_rand = core->sample_rand * 1664525u + 1013904223u;
+		core->sample_at = core->stats.loops + (core->sample_rand >> 8) % 127u;
+	}
 	core->page->loops = core->stats.loops;
 }
 
@@ -297,8 +302,6 @@ uint32_t core_poll_once(struct core *core, uint64_t now_us)
 	cyc = core_stage_end(core, CORE_STAGE_TIMERS, cyc);
 	work += admin_poll(core);
 	cyc = core_stage_end(core, CORE_STAGE_ADMIN, cyc);
-	work += doorbell_drain(d);
-	cyc = core_stage_end(core, CORE_STAGE_DOORBELLS, cyc);
 	if (tcp_flush(&core->tcp, core, now_us))
 		d->is_unfinished = true;
 	if (core->failed_n > 0)

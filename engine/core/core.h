@@ -129,7 +129,9 @@ struct core {
 
 	struct rte_ring *commands;
 	struct rte_ring *answers;
-	bool is_sampled;  /* cycles of this turn are counted */
+	uint64_t sample_at; /* the next turn whose cycles are counted */
+	uint32_t sample_rand;
+	bool is_sampled;  /* ... is this one */
 	bool is_answered; /* something for KA since it was last notified */
 	int kick_fd;
 	int notify_fd;

@@ -2,7 +2,7 @@
 /*
  * Counters of a core under one numbering: loop, stages, DTI room, TCP, network.
  *
- * Cycles of the stages are counted in one turn of 64, those of turns without work apart: their share tells how busy the core is.
+ * Cycles of the stages are counted in one turn of 64 (picked at random), those of turns without work apart: their share tells how busy the core is.
  */
 #include <stddef.h>
 

@@ -93,6 +93,7 @@ void doorbell_kick(struct dti *d, struct session *s)
 		r->is_dormant = false;
 		d->dormant_n--;
 		d->stats.ring_kicked++;
+		d->is_unfinished = true; /* drained in the next turn */
 		doorbell_poll(d, r);
 	}
 }
@@ -150,19 +151,20 @@ int doorbell_ready(const struct dti *d)
 /* ---- one entry ---- */
 
 /* Whose DTI does @db speak of? First pass: bring its EN half nearer. */
-static void resolve(struct dti *d, const struct dti_ring *r, struct doorbell *b)
+static inline void resolve(
+		struct dti *d, const struct session *ringer, uint32_t ring_idx, struct doorbell *b)
 {
-	const struct session *ringer = &d->session[r->session];
+	const struct session *s = ringer;
 	uint32_t owner = ETA_DTI_OWNER(b->db.dti);
 
 	b->en = NULL;
 	b->idx = 0;
-	b->ring = (uint16_t)(r - d->ring);
-	b->session = ringer->idx;
-	if (owner != 0)
-		b->session = owner <= ringer->inherited_n ? ringer->inherited[owner - 1] : 0;
+	b->ring = (uint16_t)ring_idx;
+	if (ETA_UNLIKELY(owner != 0))
+		s = &d->session[owner <= ringer->inherited_n ? ringer->inherited[owner - 1] : 0];
+	b->session = s->idx;
 	b->dti = ETA_DTI_INDEX(b->db.dti);
-	if (b->session == 0 || !session_dti(&d->session[b->session], b->dti, &b->al, &b->en)) {
+	if (b->session == 0 || !session_dti(s, b->dti, &b->al, &b->en)) {
 		b->en = NULL;
 		return;
 	}
@@ -178,6 +180,22 @@ static void find_ctx(struct dti *d, struct doorbell *b)
 	rte_prefetch0(&d->ctx[b->idx]);
 	rte_prefetch0(&d->tcp->ctx[b->idx]);
 	rte_prefetch0((const char *)&d->tcp->ctx[b->idx] + ETA_CACHELINE);
+}
+
+/*
+ * Third pass: where does what AL has written since begin? The bytes come from another CPU's cache. Only a hint: nothing is checked, so that the
+ * address is a number and may be any.
+ */
+static inline void find_bytes(
+		const struct dti *d, const struct session *ringer, const struct dti_ctx *c)
+{
+	const struct dti_seg *g = &d->seg[ringer->seg[ETA_CHUNK_SEG(c->snd_chunk)]];
+	uintptr_t at = (uintptr_t)g->base + g->chunk_off +
+		       (uint64_t)ETA_CHUNK_PAGE(c->snd_chunk) * ETA_PAGE_BYTES +
+		       (c->snd_tail - c->snd_off);
+
+	rte_prefetch0((const void *)at);
+	rte_prefetch0((const void *)(at + ETA_CACHELINE));
 }
 
 static bool tail_fits(const struct dti_ctx *c, uint32_t tail)
@@ -255,13 +273,12 @@ static void take_urgent(struct dti *d, const struct doorbell *b)
 		tcp_urgent(&d->tcp->ctx[b->idx], urg);
 }
 
-/* Third pass: act. */
+/* Fourth pass: act. */
 static void act(struct dti *d, struct doorbell *b)
 {
 	unsigned int op = b->db.op & ETA_DB_OP_MASK;
 	struct dti_ctx *c;
 
-	d->stats.db_taken++;
 	if (b->en)
 		b->idx = dti_lookup(d, b->session, b->dti, b->db.gen, b->en);
 	if (!b->en || op >= ETA_DB_OP_N) {
@@ -309,6 +326,8 @@ static void act(struct dti *d, struct doorbell *b)
 
 static uint32_t ring_drain(struct dti *d, struct dti_ring *r, uint32_t max)
 {
+	const struct session *ringer = &d->session[r->session];
+	const uint32_t ring_idx = (uint32_t)(r - d->ring);
 	struct doorbell batch[DOORBELL_BATCH];
 	uint32_t n = 0;
 
@@ -318,14 +337,17 @@ static uint32_t ring_drain(struct dti *d, struct dti_ring *r, uint32_t max)
 		if (!eta_ring_pop(&r->db, w))
 			break;
 		memcpy(&batch[n].db, w, sizeof(w));
-		resolve(d, r, &batch[n]);
+		resolve(d, ringer, ring_idx, &batch[n]);
 		n++;
 	}
 	if (n == 0)
 		return 0;
 	r->used_us = d->now_us;
+	d->stats.db_taken += n;
 	for (uint32_t i = 0; i < n; i++)
 		find_ctx(d, &batch[i]);
+	for (uint32_t i = 0; i < n; i++)
+		find_bytes(d, ringer, &d->ctx[batch[i].idx]);
 	for (uint32_t i = 0; i < n; i++)
 		act(d, &batch[i]);
 	return n;

@@ -3,8 +3,8 @@
  * Doorbells: AL's wishes, taken from its rings and turned into calls of TCP.
  *
  * Sessions are served by deficit round robin, then their rings in turn, so that one that rings without end costs another
- * nothing but its share. Entries are taken up to DOORBELL_BATCH at a time and looked at in three passes, each prefetching for the
- * next: entry -> EN half (which context?) -> context -> act. An entry is copied once; what it says is compared with what the
+ * nothing but its share. Entries are taken up to DOORBELL_BATCH at a time and looked at in four passes, each prefetching for the
+ * next: entry -> EN half (which context?) -> context -> bytes to send -> act. An entry is copied once; what it says is compared with what the
  * engine knows; a counter that does not fit is looked up in the AL half; what does not fit there kills the DTI.
  *
  * Source: eta/dti.h DOORBELL, OPEN, CLOSE.
