@@ -25,8 +25,8 @@
 #include "ka/log.h"
 
 #define TCX_ATTACH_INGRESS 46 /* BPF_TCX_INGRESS, Linux 6.6 */
-#define TCX_INSNS_MAX 256
-#define TCX_FIXES_MAX 64
+#define TCX_INSNS_MAX 512
+#define TCX_FIXES_MAX 128
 
 #define ST_TUPLE (-40)
 #define ST_LISTEN (-64)

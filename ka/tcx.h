@@ -24,7 +24,7 @@
 
 #include "engine/net/addr.h"
 
-#define TCX_EXT_MAX 3
+#define TCX_EXT_MAX 8 /* as many as the engine walks */
 #define TCX_LISTEN_MAX 4096
 #define TCX_LOCAL_MAX 1024
 #define TCX_TUPLE_MAX 65536

@@ -24,6 +24,7 @@
 #include <eta/abi.h>
 
 #include "engine/net/cksum.h"
+#include "engine/net/ip6_ext.h"
 
 #define ETHER_BYTES 14u
 #define VLAN_BYTES 4u
@@ -33,7 +34,6 @@
 #define VLAN_VID_MASK 0x0fff
 #define IPV4_BYTES_MIN 20u
 #define IPV6_BYTES 40u
-#define EXT_UNIT_BYTES 8u
 
 /* One frame on its way through the parser. */
 struct rx {
@@ -225,89 +225,38 @@ static inline enum ip_verdict parse_v4(struct rx *rx)
 	rx->pkt->tuple.raddr = ip_addr_from_v4(v4_be);
 	memcpy(&v4_be, ip + 16, 4);
 	rx->pkt->tuple.laddr = ip_addr_from_v4(v4_be);
-	if (ETA_UNLIKELY(load_be16(ip + 6) & 0x3fff)) /* MF, or an offset */
-		return LEAVE(rx, rx_fragment, IP_RX_FRAGMENT);
+	/* MF, or an offset; or options, which are looked at first */
+	if (ETA_UNLIKELY((load_be16(ip + 6) & 0x3fff) | (hdr_bytes ^ IPV4_BYTES_MIN))) {
+		enum ip4_opt_end end =
+				ip4_opt_walk(ip + IPV4_BYTES_MIN, hdr_bytes - IPV4_BYTES_MIN);
+
+		if (end == IP4_OPT_BAD)
+			return LEAVE(rx, rx_drop_ip_hdr, IP_RX_DROP);
+		if (end == IP4_OPT_ROUTED)
+			return LEAVE(rx, rx_routed, IP_RX_FOREIGN);
+		if (load_be16(ip + 6) & 0x3fff)
+			return LEAVE(rx, rx_fragment, IP_RX_FRAGMENT);
+	}
 	if (ETA_UNLIKELY(ip[16] >= 0xe0)) /* multicast, broadcast */
 		return LEAVE(rx, rx_foreign_proto, IP_RX_FOREIGN);
 	advance(rx, hdr_bytes);
 	return parse_upper(rx, ip[9]);
 }
 
-/*
- * May every option of this hop-by-hop or destination options header be skipped by one who does not
- * know it (RFC 8200 4.2)?
- */
-static bool ext_options_skippable(const uint8_t *ext, uint32_t bytes)
-{
-	uint32_t i = 2;
-
-	while (i < bytes) {
-		if (ext[i] == 0) { /* Pad1 */
-			i++;
-			continue;
-		}
-		if (ext[i] >> 6 != 0 || i + 2 > bytes)
-			return false;
-		i += 2u + ext[i + 1];
-	}
-	return i == bytes;
-}
-
-enum ext_step {
-	EXT_UPPER, /* @next names the upper layer, @at stands there */
-	EXT_MORE,
-	EXT_FRAGMENT,
-	EXT_UNKNOWN,
-	EXT_BAD,
-};
-
-/* Passes one extension header of type *@next. */
-static enum ext_step ext_pass(struct rx *rx, uint8_t *next)
-{
-	uint32_t bytes;
-
-	switch (*next) {
-	case IPPROTO_HOPOPTS:
-	case IPPROTO_DSTOPTS:
-	case IPPROTO_ROUTING:
-	case IPPROTO_FRAGMENT: break;
-	case IPPROTO_NONE:
-	case IPPROTO_AH:
-	case IPPROTO_ESP: return EXT_UNKNOWN;
-	default: return EXT_UPPER;
-	}
-	if (rx->left < EXT_UNIT_BYTES)
-		return EXT_BAD;
-	bytes = *next == IPPROTO_FRAGMENT ? EXT_UNIT_BYTES : (rx->at[1] + 1u) * EXT_UNIT_BYTES;
-	if (bytes > rx->left)
-		return EXT_BAD;
-	if (*next == IPPROTO_FRAGMENT && (load_be16(rx->at + 2) & 0xfff9))
-		return EXT_FRAGMENT;
-	if (*next == IPPROTO_ROUTING &&
-			rx->at[3] != 0) /* segments left: we are not the destination */
-		return EXT_UNKNOWN;
-	if ((*next == IPPROTO_HOPOPTS || *next == IPPROTO_DSTOPTS) &&
-			!ext_options_skippable(rx->at, bytes))
-		return EXT_UNKNOWN;
-	*next = rx->at[0];
-	advance(rx, bytes);
-	return EXT_MORE;
-}
-
+/* Not inlined, and given numbers alone: the cursor stays in registers. */
 static enum ip_verdict parse_v6_ext(struct rx *rx, uint8_t next)
 {
-	uint32_t n;
+	struct ip6_ext ext = ip6_ext_walk(rx->at, rx->left, next);
 
-	for (n = 0; n <= IP_EXT_HDRS_MAX; n++) {
-		switch (ext_pass(rx, &next)) {
-		case EXT_MORE: continue;
-		case EXT_UPPER: return parse_upper(rx, next);
-		case EXT_FRAGMENT: return LEAVE(rx, rx_fragment, IP_RX_FRAGMENT);
-		case EXT_UNKNOWN: return LEAVE(rx, rx_ext_unknown, IP_RX_FOREIGN);
-		case EXT_BAD: return LEAVE(rx, rx_drop_ext, IP_RX_DROP);
-		}
+	switch ((enum ip6_ext_end)ext.end) {
+	case IP6_EXT_UPPER: break;
+	case IP6_EXT_FRAGMENT: return LEAVE(rx, rx_fragment, IP_RX_FRAGMENT);
+	case IP6_EXT_UNKNOWN: return LEAVE(rx, rx_ext_unknown, IP_RX_FOREIGN);
+	case IP6_EXT_ROUTED: return LEAVE(rx, rx_routed, IP_RX_FOREIGN);
+	case IP6_EXT_BAD: return LEAVE(rx, rx_drop_ext, IP_RX_DROP);
 	}
-	return LEAVE(rx, rx_drop_ext, IP_RX_DROP);
+	advance(rx, ext.bytes);
+	return parse_upper(rx, ext.next);
 }
 
 static inline enum ip_verdict parse_v6(struct rx *rx)

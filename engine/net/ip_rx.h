@@ -23,8 +23,6 @@
 #include "engine/net/port.h"
 #include "engine/tcp/tcp_seg.h"
 
-#define IP_EXT_HDRS_MAX 8u /* IPv6 extension headers looked at */
-
 /* Each has its exit: the caller still owns the mbuf in all of them. */
 enum ip_verdict {
 	IP_RX_TCP,      /* pkt->tuple and pkt->seg are valid, checksums good */

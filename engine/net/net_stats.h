@@ -21,6 +21,7 @@
 	X(rx_foreign_ether, "frames that are neither IPv4 nor IPv6, or carry a VLAN tag")       \
 	X(rx_foreign_proto, "IP packets that are not TCP, and multicast")                       \
 	X(rx_ext_unknown, "IPv6 packets with extension headers the engine leaves alone")        \
+	X(rx_routed, "source-routed packets, left to the kernel to refuse")                     \
 	X(rx_drop_runt, "frames shorter than their headers")                                    \
 	X(rx_drop_chained, "received frames in several segments")                               \
 	X(rx_drop_ip_hdr, "IP headers with impossible version or length")                       \

@@ -234,13 +234,14 @@ END_TEST
 
 START_TEST(tcx__ipv6_extension_headers_are_walked)
 {
-	static const uint8_t three[] = {0, 60, 43}, four[] = {0, 60, 43, 60}, frag[] = {44},
+	static const uint8_t eight[] = {0, 60, 43, 60, 60, 60, 60, 60},
+			     nine[] = {0, 60, 43, 60, 60, 60, 60, 60, 60}, frag[] = {44},
 			     esp[] = {50};
 
 	listen_on(v6("fd00::1"), 80);
-	make6("fd00::2", "fd00::1", 1000, 80, three, 3);
+	make6("fd00::2", "fd00::1", 1000, 80, eight, 8);
 	ck_assert_int_eq(verdict(), TCX_DROP);
-	make6("fd00::2", "fd00::1", 1000, 80, four, 4);
+	make6("fd00::2", "fd00::1", 1000, 80, nine, 9);
 	ck_assert_int_eq(verdict(), TCX_NEXT);
 	make6("fd00::2", "fd00::1", 1000, 80, esp, 1);
 	ck_assert_int_eq(verdict(), TCX_NEXT);

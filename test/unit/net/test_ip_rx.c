@@ -378,6 +378,60 @@ START_TEST(ip_rx_parse__v6_extension_headers)
 }
 END_TEST
 
+START_TEST(ip_rx_parse__source_routes_are_refused)
+{
+	static const uint8_t lsrr[] = {131, 7, 4, 10, 0, 0, 9, 0};
+	static const uint8_t ssrr[] = {1, 137, 7, 4, 10, 0, 0, 9};
+	static const uint8_t rr[] = {7, 7, 4, 0, 0, 0, 0, 0};
+	static const uint8_t long_opt[] = {7, 9, 4, 0, 0, 0, 0, 0};
+	static const uint8_t short_opt[] = {1, 1, 1, 7, 1, 0, 0, 0};
+	static const uint8_t behind_end[] = {0, 131, 7, 4, 0, 0, 0, 0};
+	static const struct {
+		const uint8_t *opt;
+		enum ip_verdict verdict;
+	} table[] = {
+			{lsrr, IP_RX_FOREIGN},
+			{ssrr, IP_RX_FOREIGN},
+			{rr, IP_RX_TCP},
+			{long_opt, IP_RX_DROP},
+			{short_opt, IP_RX_DROP},
+			{behind_end, IP_RX_TCP},
+	};
+	static const uint8_t type0[] = {6, 0, 0, 1, 0, 0, 0, 0};
+
+	for (uint32_t i = 0; i < RTE_DIM(table); i++) {
+		struct rte_mbuf *m = nt_tcp_frame(&(struct nt_tcp){.ip_opt_len = 8, .len = 3});
+
+		memcpy(at(m, 34), table[i].opt, 8);
+		nt_fix_ip(m);
+		ck_assert_int_eq(parse(m), table[i].verdict);
+		ck_assert_uint_eq(stats.rx_routed, table[i].verdict == IP_RX_FOREIGN);
+		ck_assert_uint_eq(stats.rx_drop_ip_hdr, table[i].verdict == IP_RX_DROP);
+	}
+	ck_assert_int_eq(parse_ext(43, type0, 8), IP_RX_FOREIGN);
+	ck_assert_uint_eq(stats.rx_routed, 1);
+}
+END_TEST
+
+START_TEST(ip_rx_parse__fragments_with_options_are_fragments)
+{
+	struct rte_mbuf *m = nt_tcp_frame(&(struct nt_tcp){.ip_opt_len = 8, .len = 4});
+
+	*at(m, 20) = 0x20;
+	nt_fix_ip(m);
+	ck_assert_int_eq(parse(m), IP_RX_FRAGMENT);
+}
+END_TEST
+
+START_TEST(ip_rx_parse__hop_by_hop_stands_first)
+{
+	static const uint8_t second[] = {0, 0, 1, 4, 0, 0, 0, 0, 6, 0, 1, 4, 0, 0, 0, 0};
+
+	ck_assert_int_eq(parse_ext(60, second, 16), IP_RX_FOREIGN);
+	ck_assert_uint_eq(stats.rx_ext_unknown, 1);
+}
+END_TEST
+
 START_TEST(ip_rx_parse__v6_extension_walk_is_bounded)
 {
 	uint8_t ext[80];
@@ -471,6 +525,9 @@ int main(void)
 	tcase_add_test(tc, ip_rx_parse__vlan_is_foreign_and_priority_tag_is_not);
 	tcase_add_test(tc, ip_rx_parse__tcp_header_length);
 	tcase_add_test(tc, ip_rx_parse__v6_extension_headers);
+	tcase_add_test(tc, ip_rx_parse__source_routes_are_refused);
+	tcase_add_test(tc, ip_rx_parse__fragments_with_options_are_fragments);
+	tcase_add_test(tc, ip_rx_parse__hop_by_hop_stands_first);
 	tcase_add_test(tc, ip_rx_parse__v6_extension_walk_is_bounded);
 	tcase_add_test(tc, ip_rx_parse__superframe_counts_wire_segments);
 	tcase_add_test(tc, ip_rx_parse__cut_superframe_gives_what_it_has);
