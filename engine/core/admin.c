@@ -151,6 +151,7 @@ static void notices(struct core *core)
 	while (rte_ring_free_count(core->answers) > CORE_NOTICE_ROOM &&
 			route_notice_next(core->net.route, core->now_us, &msg))
 		(void)dti_up_notice(core, &msg);
+	ip_frag_tick(core->net.frag, &core->net.stats, core->now_us);
 	/* sessions that want memory: looked for now and then, not each turn, unless one has just become low */
 	if ((core->stats.loops % 64) != 0 && !d->is_seg_low)
 		return;

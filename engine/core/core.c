@@ -176,6 +176,42 @@ static inline bool rx_tcp(struct core *core, struct port *port, struct rte_mbuf 
 	return is_left;
 }
 
+/* A fragment: whose it is, see ip_frag.h. */
+static ETA_COLD void rx_fragment(
+		struct core *core, struct port *port, struct rte_mbuf *m, const struct ip_pkt *pkt)
+{
+	struct net_stats *stats = &core->net.stats;
+	struct ip_frag_piece piece;
+	struct ip_pkt first = {.verdict = IP_RX_TCP};
+	enum ip_frag_kind kind = ip_frag_parse(m, pkt, &piece);
+	struct ip_pkt whole_pkt;
+	struct rte_mbuf *whole;
+
+	first.tuple = piece.tuple;
+	if (kind == IP_FRAG_BAD || kind == IP_FRAG_TINY) {
+		*(kind == IP_FRAG_BAD ? &stats->frag_drop_bad : &stats->frag_drop_tiny) += 1;
+		rte_pktmbuf_free(m);
+		return;
+	}
+	if (kind == IP_FRAG_FOREIGN || !route_is_local(core->net.route, &piece.tuple.laddr) ||
+			(kind == IP_FRAG_FIRST && why_punt(core, &first) != PUNT_OWNED)) {
+		stats->frag_foreign++;
+		punt(core, port, m, pkt);
+		return;
+	}
+	whole = ip_frag_add(core->net.frag, stats, &piece, core->now_us);
+	if (kind == IP_FRAG_FIRST)
+		rte_pktmbuf_free(m);
+	else
+		punt(core, port, m, pkt);
+	if (!whole)
+		return;
+	if (ip_rx_parse(stats, port, whole, &whole_pkt) == IP_RX_TCP)
+		rx_tcp(core, port, whole, &whole_pkt, 0);
+	else
+		rte_pktmbuf_free(whole);
+}
+
 static void rx_icmp(struct core *core, const struct icmp_err *e)
 {
 	uint32_t idx = ctable_find(&core->ctable, &e->tuple);
@@ -246,7 +282,7 @@ static uint32_t rx_port(struct core *core, uint32_t p)
 			rx_icmp(core, &pkt[i].icmp);
 			punt(core, port, m[i], &pkt[i]);
 			break;
-		case IP_RX_FRAGMENT:
+		case IP_RX_FRAGMENT: rx_fragment(core, port, m[i], &pkt[i]); break;
 		case IP_RX_FOREIGN: punt(core, port, m[i], &pkt[i]); break;
 		case IP_RX_DROP: rte_pktmbuf_free(m[i]); break;
 		}
@@ -330,6 +366,8 @@ uint64_t core_next_deadline_us(const struct core *core)
 		in_us = RTE_MIN(in_us, (uint64_t)OWING_LOOK_US);
 	if (d->is_take_short)
 		in_us = RTE_MIN(in_us, (uint64_t)ACCEPT_RETRY_US);
+	if (core->net.frag->used_n > 0)
+		in_us = RTE_MIN(in_us, (uint64_t)IP_FRAG_TICK_US);
 	if (d->sweep_new_head != 0 || d->sweep_old_head != 0)
 		in_us = RTE_MIN(in_us, (uint64_t)SWEEP_LOOK_US);
 	return in_us == UINT64_MAX ? UINT64_MAX : core->now_us + in_us;
@@ -384,5 +422,7 @@ const char *core_check(const struct core *core)
 		wrong = tcp_stack_check(&core->tcp);
 	if (!wrong)
 		wrong = route_check(core->net.route);
+	if (!wrong)
+		wrong = ip_frag_check(core->net.frag);
 	return wrong;
 }

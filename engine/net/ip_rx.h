@@ -27,7 +27,7 @@
 enum ip_verdict {
 	IP_RX_TCP,      /* pkt->tuple and pkt->seg are valid, checksums good */
 	IP_RX_ICMP_ERR, /* pkt->icmp is valid: use it, and punt the frame too */
-	IP_RX_FRAGMENT, /* punt; the kernel reassembles */
+	IP_RX_FRAGMENT, /* for ip_frag_parse() */
 	IP_RX_FOREIGN,  /* not for the engine: punt */
 	IP_RX_DROP,     /* malformed: free */
 };

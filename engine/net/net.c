@@ -64,11 +64,12 @@ int net_init(struct net *net, const struct net_conf *conf, char *err, size_t err
 		return -ENOMEM;
 	}
 	net->route = route_create(&rc, &net->stats);
-	if (!net->route) {
+	net->frag = ip_frag_create(seed, conf->socket_id);
+	if (!net->route || !net->frag) {
 		(void)snprintf(err, err_len,
 				"no memory for tables of core %u (addrs=%u routes=%u neighs=%u)",
 				conf->core_idx, rc.addrs_max, rc.routes_max, rc.neighs_max);
-		punt_fini(&net->punt);
+		net_fini(net);
 		return -ENOMEM;
 	}
 	return 0;
@@ -83,13 +84,15 @@ void net_fini(struct net *net)
 		net->tx[i].n = 0;
 	}
 	punt_fini(&net->punt);
+	ip_frag_destroy(net->frag);
+	net->frag = NULL;
 	route_destroy(net->route);
 	net->route = NULL;
 }
 
 uint64_t net_memory_bytes(const struct net *net)
 {
-	return sizeof(*net) + route_memory_bytes(net->route) +
+	return sizeof(*net) + ip_frag_memory_bytes() + route_memory_bytes(net->route) +
 	       rte_ring_get_memsize(rte_ring_get_size(net->punt.up)) +
 	       rte_ring_get_memsize(rte_ring_get_size(net->punt.down));
 }

@@ -31,6 +31,7 @@
 
 #include "engine/net/addr.h"
 #include "engine/net/icmp_rx.h"
+#include "engine/net/ip_frag.h"
 #include "engine/net/ip_rx.h"
 #include "engine/net/ip_tx.h"
 #include "engine/net/net_stats.h"
@@ -58,6 +59,7 @@ struct net {
 	uint32_t hash_seed; /* flow labels */
 	struct port *port[PORTS_MAX];
 	struct route *route;
+	struct ip_frag *frag;
 	struct punt punt;
 	struct rte_mbuf_ext_shared_info
 			ext; /* of frames that point at payload in place: never reaches 0 */

@@ -16,7 +16,7 @@
 	/* ip_rx: exactly one of these per frame */                                             \
 	X(rx_tcp, "TCP segments parsed and verified")                                           \
 	X(rx_icmp_err, "ICMP errors that quote a TCP segment")                                  \
-	X(rx_fragment, "IP fragments, handed to the kernel")                                    \
+	X(rx_fragment, "IP fragments")                                    \
 	X(rx_foreign_mac, "frames for another station")                                         \
 	X(rx_foreign_ether, "frames that are neither IPv4 nor IPv6, or carry a VLAN tag")       \
 	X(rx_foreign_proto, "IP packets that are not TCP, and multicast")                       \
@@ -32,6 +32,19 @@
 	X(rx_drop_tcp_hdr, "TCP headers with impossible length")                                \
 	X(rx_drop_tcp_cksum, "TCP checksum errors")                                             \
 	X(rx_drop_icmp, "malformed ICMP errors")                                                \
+	/* ip_frag: exactly one of the first ten per fragment; a whole packet is parsed as one frame more */ \
+	X(frag_foreign, "fragments that are the kernel's alone")                                \
+	X(frag_kept, "fragments of TCP kept until the others come")                             \
+	X(frag_whole, "TCP segments put together from fragments")                               \
+	X(frag_dup, "fragments that had come already")                                          \
+	X(frag_drop_bad, "fragments of impossible length or place")                             \
+	X(frag_drop_tiny, "first fragments without a whole TCP header")                         \
+	X(frag_drop_overlap, "fragments that overlap or contradict others")                     \
+	X(frag_drop_ecn, "fragments whose ECN fields contradict others")                        \
+	X(frag_drop_room, "fragments too many, beyond the largest segment, or without buffer")  \
+	X(frag_drop_spoilt, "fragments of a packet that was given up")                          \
+	X(frag_expired, "incomplete packets given up after their time")                         \
+	X(frag_evicted, "incomplete packets that gave way to newer ones")                       \
 	/* ip_tx */                                                                             \
 	X(tx_segs, "wire segments sent (superframes count as what they become)")                \
 	X(tx_frames, "frames handed to ports")                                                  \
