@@ -139,7 +139,8 @@ struct al_conn {
 	uint32_t master_idx; /* child: its master's DTI, in the same slot's process view */
 	uint64_t cookie;     /* native interface */
 	uint32_t urg;        /* stream offset after the urgent byte */
-	uint32_t pad[5];
+	uint32_t soft_taken; /* eta_dti_en.soft_status that was reported */
+	uint32_t pad[4];
 };
 ETA_ASSERT_LINE(struct al_conn, snd, 1);
 ETA_ASSERT_LINE(struct al_conn, user, 2);

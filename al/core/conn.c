@@ -351,6 +351,21 @@ int al_conn_take_error(struct al_conn *conn)
 	return err;
 }
 
+int al_conn_take_soft_error(struct al_conn *conn)
+{
+	uint32_t word;
+
+	if (!conn->en || al_get8(&conn->level) & ETA_EV_CLOSED)
+		return 0;
+	word = eta_load_acquire_u32(&conn->en->soft_status);
+	if ((word & 0xff) == 0 || word == conn->soft_taken ||
+			eta_load_relaxed_u32(&conn->en->soft_una) !=
+					eta_load_relaxed_u32(&conn->en->snd_una))
+		return 0;
+	conn->soft_taken = word;
+	return eta_status_errno(word & 0xff);
+}
+
 enum eta_dti_state al_conn_state(struct al_conn *conn)
 {
 	al_conn_refresh(conn);

@@ -102,6 +102,8 @@ uint32_t al_conn_ready(struct
 uint32_t al_conn_rcv_bytes(struct al_conn *conn); /* FIONREAD */
 uint32_t al_conn_snd_bytes(struct al_conn *conn); /* SIOCOUTQ */
 int al_conn_take_error(struct al_conn *conn);     /* SO_ERROR: positive errno, cleared */
+/* The same of a living connection: what ICMP said since something was last acknowledged. */
+int al_conn_take_soft_error(struct al_conn *conn);
 enum eta_dti_state al_conn_state(struct al_conn *conn);
 void al_conn_addrs(struct al_conn *conn, struct sockaddr_storage *local,
 		struct sockaddr_storage *remote, int family);

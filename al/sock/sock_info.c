@@ -251,16 +251,17 @@ static int so_get(struct al_sock *sock, int fd, int name, void *val, socklen_t *
 {
 	struct sockaddr_storage local;
 	struct sockaddr_storage remote;
+	int error;
 
 	switch (name) {
 	case SO_ERROR:
 		al_poll_events();
 		if (al_sock_refresh(sock, fd) == AL_SOCK_KERNEL)
 			return 0;
-		*ret = opt_answer_int(val, len,
-				sock->state == AL_SOCK_OPEN
-						? (uint32_t)al_conn_take_error(sock->conn)
-						: 0);
+		error = sock->state == AL_SOCK_OPEN ? al_conn_take_error(sock->conn) : 0;
+		if (error == 0 && sock->state == AL_SOCK_OPEN)
+			error = al_conn_take_soft_error(sock->conn);
+		*ret = opt_answer_int(val, len, (uint32_t)error);
 		return 1;
 	case SO_SNDBUF: /* grows by itself as long as nobody has set it */
 		if (sock->state != AL_SOCK_OPEN || al_conn_param(sock->conn)->sndbuf_bytes)

@@ -86,7 +86,13 @@ static bool execute(struct core *core, struct eta_admin_msg *msg, enum eta_statu
 	case ETA_ADMIN_ADDR_SET:
 	case ETA_ADMIN_ROUTE_SET:
 	case ETA_ADMIN_NEIGH_SET:
-	case ETA_ADMIN_LINK_SET: *status = net_admin(&core->net, msg); return true;
+	case ETA_ADMIN_LINK_SET:
+		*status = net_admin(&core->net, msg);
+		if (core->mtu_epoch != route_mtu_epoch(core->net.route)) {
+			core->mtu_epoch = route_mtu_epoch(core->net.route);
+			core_mtu_changed(core);
+		}
+		return true;
 	case ETA_ADMIN_DUMP:
 		core_dump(core, msg);
 		*status = ETA_STATUS_OK;
@@ -152,6 +158,11 @@ static void notices(struct core *core)
 			route_notice_next(core->net.route, core->now_us, &msg))
 		(void)dti_up_notice(core, &msg);
 	ip_frag_tick(core->net.frag, &core->net.stats, core->now_us);
+	if (ETA_UNLIKELY(core->net.pmtu->n > 0) &&
+			core->now_us - core->net.pmtu->look_us >= PMTU_TICK_US)
+		core_pmtu_expire(core);
+	if (ETA_UNLIKELY(core->mtu_left > 0))
+		core_mtu_walk(core);
 	/* sessions that want memory: looked for now and then, not each turn, unless one has just become low */
 	if ((core->stats.loops % 64) != 0 && !d->is_seg_low)
 		return;

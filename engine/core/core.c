@@ -212,18 +212,6 @@ static ETA_COLD void rx_fragment(
 		rte_pktmbuf_free(whole);
 }
 
-static void rx_icmp(struct core *core, const struct icmp_err *e)
-{
-	uint32_t idx = ctable_find(&core->ctable, &e->tuple);
-	enum tcp_icmp kind = e->kind == ICMP_FRAG_NEEDED ? TCP_ICMP_TOO_BIG : TCP_ICMP_UNREACHABLE;
-	uint16_t hdrs_bytes = ip_addr_is_v4(&e->tuple.raddr) ? 40 : 60;
-	uint16_t mss = e->mtu > hdrs_bytes ? e->mtu - hdrs_bytes : 0;
-
-	if (idx != 0)
-		(void)tcp_icmp_rx(&core->tcp, core, &core->tcp.ctx[idx], kind, e->seq, mss,
-				core->now_us);
-}
-
 /* ---- a burst ---- */
 
 /* Free @n frames of one segment each, those of one pool at once: half of what rte_pktmbuf_free_bulk() does is for chains. */
@@ -279,7 +267,7 @@ static uint32_t rx_port(struct core *core, uint32_t p)
 				m[left_n++] = m[i];
 			break;
 		case IP_RX_ICMP_ERR:
-			rx_icmp(core, &pkt[i].icmp);
+			core_rx_icmp(core, &pkt[i].icmp);
 			punt(core, port, m[i], &pkt[i]);
 			break;
 		case IP_RX_FRAGMENT: rx_fragment(core, port, m[i], &pkt[i]); break;
@@ -358,7 +346,8 @@ uint64_t core_next_deadline_us(const struct core *core)
 	const struct dti *d = &core->dti;
 	uint64_t in_us = tcp_next_deadline_us(&core->tcp, core->now_us);
 
-	if (d->is_unfinished || turn_waiting(core) > 0 || d->visit_head != 0 || d->dirty_head != 0)
+	if (d->is_unfinished || turn_waiting(core) > 0 || core->mtu_left > 0 ||
+			d->visit_head != 0 || d->dirty_head != 0)
 		return core->now_us;
 	if (d->ending_n > 0)
 		in_us = RTE_MIN(in_us, session_reap_in_us(d));
@@ -366,7 +355,7 @@ uint64_t core_next_deadline_us(const struct core *core)
 		in_us = RTE_MIN(in_us, (uint64_t)OWING_LOOK_US);
 	if (d->is_take_short)
 		in_us = RTE_MIN(in_us, (uint64_t)ACCEPT_RETRY_US);
-	if (core->net.frag->used_n > 0)
+	if (core->net.frag->used_n > 0 || core->net.pmtu->n > 0)
 		in_us = RTE_MIN(in_us, (uint64_t)IP_FRAG_TICK_US);
 	if (d->sweep_new_head != 0 || d->sweep_old_head != 0)
 		in_us = RTE_MIN(in_us, (uint64_t)SWEEP_LOOK_US);

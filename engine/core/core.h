@@ -113,6 +113,9 @@ struct core {
 	uint32_t confirm_tick;       /* this second */
 	uint32_t failed[CORE_FAILED]; /* contexts whose segment had no way: TCP is told at the end of the turn */
 	uint32_t failed_n;
+	uint32_t mtu_left;  /* contexts still to be told how large packets may be (icmp.c) */
+	uint32_t mtu_at;    /* ... the last that was */
+	uint32_t mtu_epoch; /* route_mtu_epoch() of the last look */
 	struct {
 		const uint8_t *smac; /* [6]; NULL = no frame */
 		uint8_t port;
@@ -166,6 +169,14 @@ void core_fail_unreachable(struct core *core);
 
 /* knob.c: ETA_ADMIN_KNOB_SET. Return: OK, or INVALID for a knob or a value that is none. */
 enum eta_status core_knob_set(struct core *core, const struct eta_admin_msg *msg);
+
+/* icmp.c */
+void core_rx_icmp(struct core *core, const struct icmp_err *e);
+/* How large packets may be has changed: look at every context, a slice in each turn. */
+void core_mtu_changed(struct core *core);
+void core_mtu_walk(struct core *core);
+/* Forget old path MTUs. */
+void core_pmtu_expire(struct core *core);
 
 /* dump.c: rows for etactl. Answers in @msg. */
 void core_dump(struct core *core, struct eta_admin_msg *msg);

@@ -84,8 +84,13 @@ static ETA_COLD struct core_hop *hop_resolve(
 	h->dst = *dst;
 	h->confirm_us = 0;
 	h->result = (uint8_t)route_resolve(core->net.route, dst, core->now_us, &h->hop);
-	if (h->result != ROUTE_LOCAL)
+	if (h->result != ROUTE_LOCAL) {
+		uint16_t path = pmtu_find(core->net.pmtu, dst, core->now_us);
+
+		if (path != 0 && path < h->hop.mtu)
+			h->hop.mtu = path;
 		return h;
+	}
 	/* Without turnaround: out of the first port, to ourselves; its wire brings it back (a looped port) or nobody does. */
 	port = core->turn_port ? core->turn_port : core->net.port[0];
 	if (!port) {
@@ -131,8 +136,8 @@ void core_fail_unreachable(struct core *core)
 		struct tcp_ctx *ctx = &core->tcp.ctx[idx];
 
 		if (core->dti.ctx[idx].flags & DTI_CTX_HASHED)
-			(void)tcp_icmp_rx(&core->tcp, core, ctx, TCP_ICMP_UNREACHABLE, ctx->snd_una,
-					0, core->now_us);
+			(void)tcp_icmp_error(&core->tcp, core, ctx, ETA_STATUS_UNREACHABLE, false,
+					core->now_us);
 	}
 }
 

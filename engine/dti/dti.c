@@ -196,6 +196,7 @@ void dti_open(struct dti *d, uint32_t idx, uint8_t state, uint8_t status)
 	en->sq_head = 0;
 	en->rq_head = 0;
 	en->soft_status = 0;
+	en->soft_una = 0;
 	en->accept_n = 0;
 	en->param_seen = 0;
 	en->snd_nxt = 0;
@@ -209,6 +210,17 @@ void dti_open(struct dti *d, uint32_t idx, uint8_t state, uint8_t status)
 	event_write_mss(d, idx);
 	d->stats.dti_opened++;
 	word_store(en, c->gen, state, status);
+}
+
+void dti_soft_error(struct dti *d, uint32_t idx, enum eta_status why)
+{
+	struct dti_ctx *c = &d->ctx[idx];
+	struct eta_dti_en *en = dti_en(d, c);
+
+	if (!en)
+		return;
+	eta_store_relaxed_u32(&en->soft_una, c->snd_una);
+	eta_store_release_u32(&en->soft_status, ++d->soft_n << 8 | (uint32_t)why);
 }
 
 void dti_unbind(struct dti *d, uint32_t idx)

@@ -115,6 +115,7 @@ struct dti {
 	bool is_seg_low;        /* a session has just come to want receive memory */
 	bool is_take_short;     /* a master is_short */
 	uint64_t take_short_us; /* since when, the last time that one became it */
+	uint32_t soft_n;        /* errors told by dti_soft_error() */
 	struct dti_stats stats;
 	uint64_t memory_bytes;
 	void *mem[16]; /* for dti_fini */
@@ -171,6 +172,8 @@ bool dti_is_open(const struct dti *d, const struct dti_ctx *c);
 void dti_claim(struct dti *d, uint32_t idx, struct session *s, uint32_t dti, uint16_t gen);
 /* Open the claimed DTI: the EN half gets addresses, zeroed counters and, last, {gen, state, status}. */
 void dti_open(struct dti *d, uint32_t idx, uint8_t state, uint8_t status);
+/* ICMP said @why of a connection that goes on. */
+void dti_soft_error(struct dti *d, uint32_t idx, enum eta_status why);
 /* Read the parameters of line 1 of the AL half, once; @line1 receives a private copy (line 0 of it stays zero). */
 void dti_read_param(const struct eta_dti_al *al, struct eta_dti_al *line1);
 /* Apply what concerns this room (buffers, TOS, TTL); fill @param for TCP. */

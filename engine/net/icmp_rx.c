@@ -27,6 +27,7 @@
 #define V4_UNREACH_FILTERED 13
 #define V4_TIME_EXCEEDED 11
 #define V4_PARAM_PROBLEM 12
+#define V4_UNREACH_CODES 16u
 #define V6_UNREACH 1
 #define V6_UNREACH_NO_ROUTE 0
 #define V6_UNREACH_SCOPE 2
@@ -45,6 +46,8 @@ static int kind_v4(uint8_t type, uint8_t code)
 	case V4_UNREACH:
 		if (code == V4_UNREACH_FRAG)
 			return ICMP_FRAG_NEEDED;
+		if (code >= V4_UNREACH_CODES)
+			return -1;
 		if (code == V4_UNREACH_PROTOCOL || code == V4_UNREACH_PORT ||
 				code == V4_UNREACH_NET_PROHIBITED ||
 				code == V4_UNREACH_HOST_PROHIBITED || code == V4_UNREACH_FILTERED)
@@ -149,4 +152,52 @@ int icmp_rx_parse(const uint8_t *icmp, uint32_t len, bool is_v4, const struct ip
 	if (kind == ICMP_FRAG_NEEDED)
 		err->mtu = router_mtu(icmp, is_v4);
 	return 1;
+}
+
+/* By code of destination unreachable (RFC 792, RFC 1122 3.2.2.1, RFC 1812 5.2.7.1). */
+static const uint8_t v4_unreach_status[] = {
+		ETA_STATUS_NET_UNREACHABLE, /* 0 network */
+		ETA_STATUS_UNREACHABLE,     /* 1 host */
+		ETA_STATUS_NO_PROTOCOL,     /* 2 protocol */
+		ETA_STATUS_REFUSED,         /* 3 port */
+		ETA_STATUS_OK,              /* 4 fragmentation needed: no error */
+		ETA_STATUS_ROUTE_FAILED,    /* 5 source route */
+		ETA_STATUS_NET_UNREACHABLE, /* 6 network unknown */
+		ETA_STATUS_HOST_DOWN,       /* 7 host unknown */
+		ETA_STATUS_NO_NETWORK,      /* 8 source host isolated */
+		ETA_STATUS_NET_UNREACHABLE, /* 9 network prohibited */
+		ETA_STATUS_UNREACHABLE,     /* 10 host prohibited */
+		ETA_STATUS_NET_UNREACHABLE, /* 11 network, for this TOS */
+		ETA_STATUS_UNREACHABLE,     /* 12 host, for this TOS */
+		ETA_STATUS_UNREACHABLE,     /* 13 filtered */
+		ETA_STATUS_UNREACHABLE,     /* 14 precedence violation */
+		ETA_STATUS_UNREACHABLE,     /* 15 precedence cutoff */
+};
+
+/* RFC 4443 3.1, RFC 6554 3.1 */
+static const uint8_t v6_unreach_status[] = {
+		ETA_STATUS_NET_UNREACHABLE, /* 0 no route */
+		ETA_STATUS_DENIED,          /* 1 prohibited */
+		ETA_STATUS_UNREACHABLE,     /* 2 beyond scope */
+		ETA_STATUS_UNREACHABLE,     /* 3 address */
+		ETA_STATUS_REFUSED,         /* 4 port */
+		ETA_STATUS_DENIED,          /* 5 policy */
+		ETA_STATUS_DENIED,          /* 6 reject route */
+};
+
+enum eta_status icmp_rx_status(const struct icmp_err *err)
+{
+	switch ((enum icmp_kind)err->kind) {
+	case ICMP_FRAG_NEEDED: return ETA_STATUS_OK;
+	case ICMP_TIME_EXCEEDED: return ETA_STATUS_UNREACHABLE;
+	case ICMP_PARAM_PROBLEM: return ETA_STATUS_PROTOCOL;
+	case ICMP_UNREACH_SOFT:
+	case ICMP_UNREACH_HARD: break;
+	}
+	if (ip_addr_is_v4(&err->tuple.raddr))
+		return err->code < sizeof(v4_unreach_status)
+				       ? (enum eta_status)v4_unreach_status[err->code]
+				       : ETA_STATUS_PROTOCOL;
+	return err->code < sizeof(v6_unreach_status) ? (enum eta_status)v6_unreach_status[err->code]
+						     : ETA_STATUS_PROTOCOL;
 }

@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <eta/status.h>
+
 #include "engine/net/addr.h"
 
 enum icmp_kind {
@@ -43,5 +45,8 @@ struct icmp_err {
  */
 int icmp_rx_parse(const uint8_t *icmp, uint32_t len, bool is_v4, const struct ip_addr *src,
 		const struct ip_addr *dst, struct icmp_err *err);
+
+/* What an application is told, as Linux (icmp_err_convert, icmpv6_err_convert). Context: cold. */
+enum eta_status icmp_rx_status(const struct icmp_err *err);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <rte_malloc.h>
 #include <rte_random.h>
 
 #define ADDRS_DEFAULT 64u
@@ -65,13 +66,16 @@ int net_init(struct net *net, const struct net_conf *conf, char *err, size_t err
 	}
 	net->route = route_create(&rc, &net->stats);
 	net->frag = ip_frag_create(seed, conf->socket_id);
-	if (!net->route || !net->frag) {
+	net->pmtu = rte_zmalloc_socket(
+			"pmtu", sizeof(*net->pmtu), RTE_CACHE_LINE_SIZE, conf->socket_id);
+	if (!net->route || !net->frag || !net->pmtu) {
 		(void)snprintf(err, err_len,
 				"no memory for tables of core %u (addrs=%u routes=%u neighs=%u)",
 				conf->core_idx, rc.addrs_max, rc.routes_max, rc.neighs_max);
 		net_fini(net);
 		return -ENOMEM;
 	}
+	pmtu_init(net->pmtu);
 	return 0;
 }
 
@@ -86,13 +90,16 @@ void net_fini(struct net *net)
 	punt_fini(&net->punt);
 	ip_frag_destroy(net->frag);
 	net->frag = NULL;
+	rte_free(net->pmtu);
+	net->pmtu = NULL;
 	route_destroy(net->route);
 	net->route = NULL;
 }
 
 uint64_t net_memory_bytes(const struct net *net)
 {
-	return sizeof(*net) + ip_frag_memory_bytes() + route_memory_bytes(net->route) +
+	return sizeof(*net) + ip_frag_memory_bytes() + sizeof(*net->pmtu) +
+	       route_memory_bytes(net->route) +
 	       rte_ring_get_memsize(rte_ring_get_size(net->punt.up)) +
 	       rte_ring_get_memsize(rte_ring_get_size(net->punt.down));
 }

@@ -35,6 +35,7 @@
 #include "engine/net/ip_rx.h"
 #include "engine/net/ip_tx.h"
 #include "engine/net/net_stats.h"
+#include "engine/net/pmtu.h"
 #include "engine/net/port.h"
 #include "engine/net/punt.h"
 #include "engine/net/route.h"
@@ -60,6 +61,7 @@ struct net {
 	struct port *port[PORTS_MAX];
 	struct route *route;
 	struct ip_frag *frag;
+	struct pmtu *pmtu;
 	struct punt punt;
 	struct rte_mbuf_ext_shared_info
 			ext; /* of frames that point at payload in place: never reaches 0 */

@@ -16,7 +16,7 @@
 	/* ip_rx: exactly one of these per frame */                                             \
 	X(rx_tcp, "TCP segments parsed and verified")                                           \
 	X(rx_icmp_err, "ICMP errors that quote a TCP segment")                                  \
-	X(rx_fragment, "IP fragments")                                    \
+	X(rx_fragment, "IP fragments")                                                          \
 	X(rx_foreign_mac, "frames for another station")                                         \
 	X(rx_foreign_ether, "frames that are neither IPv4 nor IPv6, or carry a VLAN tag")       \
 	X(rx_foreign_proto, "IP packets that are not TCP, and multicast")                       \
@@ -32,7 +32,7 @@
 	X(rx_drop_tcp_hdr, "TCP headers with impossible length")                                \
 	X(rx_drop_tcp_cksum, "TCP checksum errors")                                             \
 	X(rx_drop_icmp, "malformed ICMP errors")                                                \
-	/* ip_frag: exactly one of the first ten per fragment; a whole packet is parsed as one frame more */ \
+	/* ip_frag: one of the first ten per fragment; a whole packet is one frame more */      \
 	X(frag_foreign, "fragments that are the kernel's alone")                                \
 	X(frag_kept, "fragments of TCP kept until the others come")                             \
 	X(frag_whole, "TCP segments put together from fragments")                               \
@@ -45,6 +45,11 @@
 	X(frag_drop_spoilt, "fragments of a packet that was given up")                          \
 	X(frag_expired, "incomplete packets given up after their time")                         \
 	X(frag_evicted, "incomplete packets that gave way to newer ones")                       \
+	/* beside rx_icmp_err: one of these, or TcpExtOutOfWindowIcmps */                       \
+	X(icmp_no_ctx, "ICMP errors about no connection of ETA's")                              \
+	X(icmp_error, "ICMP errors that ended an attempt or were remembered")                   \
+	X(icmp_mtu, "path MTUs learned by ICMP")                                                \
+	X(icmp_mtu_ignored, "ICMP messages about path MTUs that say nothing new")               \
 	/* ip_tx */                                                                             \
 	X(tx_segs, "wire segments sent (superframes count as what they become)")                \
 	X(tx_frames, "frames handed to ports")                                                  \

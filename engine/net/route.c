@@ -91,6 +91,16 @@ uint32_t route_epoch(const struct route *rt)
 	return rt->epoch;
 }
 
+uint32_t route_mtu_epoch(const struct route *rt)
+{
+	return rt->mtu_epoch;
+}
+
+void route_touch(struct route *rt)
+{
+	route_changed(rt);
+}
+
 /* ---- prefixes ---- */
 
 static struct ip_addr masked(const struct ip_addr *addr, uint32_t prefix_len)
@@ -245,19 +255,24 @@ static enum eta_status entry_set(struct route *rt, const struct route_entry *e, 
 {
 	uint32_t *bucket = &rt->route_bucket[bucket_of(rt, &e->dst, e->prefix_len)], *link = bucket;
 	enum eta_status status = ETA_STATUS_OK;
+	bool has_mtu = e->mtu != 0 || rt->conf.ports_n > 1; /* ports may differ */
 
 	while (*link != ROUTE_NIL && !is_same_route(&rt->entry[*link], e))
 		link = &rt->entry[*link].next;
 	if (*link == ROUTE_NIL)
 		status = is_del ? ETA_STATUS_NOT_FOUND : entry_add(rt, e, bucket);
-	else if (is_del)
+	else if (is_del) {
+		has_mtu |= rt->entry[*link].mtu != 0;
 		entry_del(rt, link);
-	else {
+	} else {
+		has_mtu |= rt->entry[*link].mtu != 0;
 		rt->entry[*link].src = e->src;
 		rt->entry[*link].mtu = e->mtu;
 	}
-	if (status == ETA_STATUS_OK)
+	if (status == ETA_STATUS_OK) {
+		rt->mtu_epoch += has_mtu;
 		route_changed(rt);
+	}
 	return status;
 }
 
@@ -290,11 +305,14 @@ static enum eta_status entry_admin(struct route *rt, const struct eta_admin_msg 
 static enum eta_status link_admin(struct route *rt, const struct eta_admin_msg *msg)
 {
 	struct port *port;
+	uint16_t mtu;
 
 	if (msg->link.port >= rt->conf.ports_n || msg->link.mtu < MTU_MIN)
 		return ETA_STATUS_INVALID;
 	port = rt->conf.port[msg->link.port];
-	port->mtu = port->mtu_max ? RTE_MIN(msg->link.mtu, port->mtu_max) : msg->link.mtu;
+	mtu = port->mtu_max ? RTE_MIN(msg->link.mtu, port->mtu_max) : msg->link.mtu;
+	rt->mtu_epoch += mtu != port->mtu;
+	port->mtu = mtu;
 	port->link_up = msg->link.up != 0;
 	memcpy(port->mac, msg->link.mac, sizeof(port->mac));
 	route_changed(rt);
@@ -450,6 +468,17 @@ enum route_result route_resolve_reply(struct route *rt, const struct ip_addr *ds
 	else
 		memcpy(hop->dmac, smac, sizeof(hop->dmac));
 	return ROUTE_OK;
+}
+
+uint16_t route_mtu(const struct route *rt, const struct ip_addr *dst)
+{
+	const struct route_entry *e;
+	struct net_hop hop;
+
+	if (find(rt, dst, &e) != ROUTE_OK)
+		return 0;
+	hop_port(rt, e, &hop);
+	return hop.mtu;
 }
 
 /* ---- source address ---- */

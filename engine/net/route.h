@@ -105,6 +105,15 @@ enum route_result route_resolve(
 enum route_result route_resolve_reply(struct route *rt, const struct ip_addr *dst, uint8_t port,
 		const uint8_t smac[6], uint64_t now_us, struct net_hop *hop);
 
+/*
+ * Largest IP packet towards @dst as route and port say, without asking for neighbours; 0 = not by a port. The epoch is
+ * raised by what may have changed that for anybody. Context: cold, core.
+ */
+uint16_t route_mtu(const struct route *rt, const struct ip_addr *dst);
+uint32_t route_mtu_epoch(const struct route *rt);
+/* Every hop is to be resolved anew. */
+void route_touch(struct route *rt);
+
 /* Is the tables' state still the one @hop was resolved from? */
 uint32_t route_epoch(const struct route *rt);
 static inline bool route_hop_is_current(const struct net_hop *hop, uint32_t epoch)

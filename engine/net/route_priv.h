@@ -73,6 +73,7 @@ struct route {
 	struct route_conf conf;
 	struct net_stats *stats;
 	uint32_t epoch;
+	uint32_t mtu_epoch;
 	uint32_t seed; /* of the hashes: neighbours may be hostile */
 	uint64_t bytes;
 

@@ -238,7 +238,7 @@ struct tcp_ctx {
 	uint8_t keep_probes;
 	uint8_t cc;        /* index of the congestion control, >= 1 */
 	uint8_t cc_wanted; /* of tcp_param, 0 = default */
-	uint8_t pad0;
+	uint8_t err_soft;  /* enum eta_status that ICMP said, valid while snd_una == err_una */
 	uint16_t mss_user; /* TCP_MAXSEG, 0 = none */
 	uint16_t mss_path; /* tcp_up_mss() at open, or what ICMP told since */
 	uint16_t mss_peer; /* the MSS option we received */
@@ -273,7 +273,8 @@ struct tcp_ctx {
 	uint32_t busy_ms; /* time with bytes queued or in flight, but for what runs since busy_at_ms */
 	uint16_t timeouts_n;
 	uint16_t recoveries_n;
-	uint32_t mtu_state[5]; /* PLPMTUD's own (RFC 4821) */
+	uint32_t err_una; /* snd_una when err_soft was said */
+	uint32_t mtu_state[4]; /* PLPMTUD's own (RFC 4821) */
 
 	/* line 8: loss recovery beyond the send log */
 	uint32_t rack_us32;      /* RACK.xmit_ts: when the newest delivered segment was sent */

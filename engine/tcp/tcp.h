@@ -341,23 +341,26 @@ void tcp_param(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
 
 /* ---- what ICMP says about @ctx ---- */
 
-enum tcp_icmp {
-	TCP_ICMP_TOO_BIG, /* @mss = next-hop MTU - IP - TCP header; or KA's route MTU shrank */
-	/* hard or soft alike: ends a connection attempt only (RFC 5927 5.2) */
-	TCP_ICMP_UNREACHABLE,
-};
+/* Is a segment with sequence number @seq in flight? Only then the error that quotes it is believed (RFC 5927 4.1). */
+bool tcp_icmp_is_credible(const struct tcp_ctx *ctx, uint32_t seq);
 
 /**
- * tcp_icmp_rx() - An ICMP error that quotes a segment of @ctx.
- * @seq: the quoted sequence number; one that is not in flight is ignored (RFC 5927 4.1).
+ * tcp_icmp_error() - A credible ICMP error about a segment of @ctx, or that there is no way to send one.
+ * @why:         what it says.
+ * @ends_embryo: may it end a handshake that the peer began?
  *
+ * Ends the attempt to connect. An established connection goes on, and ends by @why if it times out.
  * Return: true if @ctx was freed.
  */
-bool tcp_icmp_rx(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, enum tcp_icmp kind,
-		uint32_t seq, uint16_t mss, uint64_t now_us);
+bool tcp_icmp_error(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
+		enum eta_status why, bool ends_embryo, uint64_t now_us);
 
-/* The path of @ctx changed to @mss (as tcp_up_mss()), by KA's word: no validation. */
-void tcp_mss_changed(struct tcp_stack *stack, struct tcp_ctx *ctx, uint16_t mss);
+/*
+ * The path of @ctx carries segments of @mss (as tcp_up_mss()) from now on: a credible message of a router, or a change of
+ * route or link. What is in flight and may be too large is sent again.
+ */
+void tcp_mss_changed(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, uint16_t mss,
+		uint64_t now_us);
 
 /* ---- looking ---- */
 

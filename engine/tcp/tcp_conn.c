@@ -73,6 +73,8 @@ void tcp_conn_set_mss(struct tcp_ctx *ctx)
 		mss = TCP_MSS_MIN;
 	ctx->mss_base = mss;
 	ctx->mss = (uint16_t)(mss - (ctx->flags & TCP_CTX_TS ? 12 : 0));
+	if (ctx->cwnd && ctx->cwnd < ctx->mss) /* a path that has become wider after a timeout */
+		ctx->cwnd = ctx->mss;
 }
 
 void tcp_conn_agree(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_opts *opts)

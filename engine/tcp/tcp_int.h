@@ -191,6 +191,11 @@ static inline bool tcp_state_receives(uint8_t state)
 					       1u << TCP_STATE_FIN_WAIT_2);
 }
 
+/* ---- ICMP (tcp_icmp.c) ---- */
+
+/* Why a connection ends whose peer is silent: what ICMP has said meanwhile, or TIMED_OUT. */
+enum eta_status tcp_icmp_timed_out(const struct tcp_ctx *ctx);
+
 /* ---- sending (tcp_tx.c) ---- */
 
 /* Send all that may be sent now, retransmissions first, then an ACK if one is due at once. */

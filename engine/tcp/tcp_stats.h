@@ -90,6 +90,7 @@
 	X(hystart_delay, "TcpExtTCPHystartDelayDetect")          \
 	X(delivered_ce, "TcpExtTCPDeliveredCE")                  \
 	X(in_ce, "IpExtInCEPkts")                                \
+	X(icmp_out_of_window, "TcpExtOutOfWindowIcmps")          \
 	X(reqq_full, "TcpExtTCPAcceptDeferred")
 
 struct tcp_stats {

@@ -166,7 +166,7 @@ static bool fire_persist(const struct tcp_env *e, struct tcp_ctx *ctx)
 	}
 	if (is_hopeless(e, ctx, ctx->probes_n)) {
 		TCP_COUNT(e, abort_on_timeout);
-		return tcp_conn_end(e, ctx, ETA_STATUS_TIMED_OUT);
+		return tcp_conn_end(e, ctx, tcp_icmp_timed_out(ctx));
 	}
 	ctx->probes_n++;
 	tcp_tx_window_probe(e, ctx);
@@ -190,7 +190,7 @@ static bool fire_rtx(const struct tcp_env *e, struct tcp_ctx *ctx)
 		return false;
 	if (is_hopeless(e, ctx, ctx->backoff_n)) {
 		TCP_COUNT(e, abort_on_timeout);
-		return tcp_conn_end(e, ctx, ETA_STATUS_TIMED_OUT);
+		return tcp_conn_end(e, ctx, tcp_icmp_timed_out(ctx));
 	}
 	if (ctx->state == TCP_STATE_SYN_SENT || ctx->state == TCP_STATE_SYN_RECEIVED) {
 		ctx->backoff_n++;
@@ -252,7 +252,7 @@ static bool fire_keepalive(const struct tcp_env *e, struct tcp_ctx *ctx)
 	}
 	if (is_dead) {
 		TCP_COUNT(e, abort_on_timeout);
-		return tcp_conn_reset(e, ctx, ETA_STATUS_TIMED_OUT);
+		return tcp_conn_reset(e, ctx, tcp_icmp_timed_out(ctx));
 	}
 	ctx->probes_n++;
 	tcp_tx_keepalive(e, ctx);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The user's calls: open, send, receive, close, abort (RFC 9293 3.10.1 to 3.10.5), and what ICMP
- * and the route tell.
+ * The user's calls: open, send, receive, close, abort (RFC 9293 3.10.1 to 3.10.5).
  *
  * Counters come from doorbells that dti has validated; here a wrong one is ignored rather than
  * believed, since it would be sequence space.
@@ -260,40 +259,6 @@ void tcp_param(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
 	}
 	tcp_output(&e, ctx);
 	ctx->flags |= corked;
-}
-
-void tcp_mss_changed(struct tcp_stack *stack, struct tcp_ctx *ctx, uint16_t mss)
-{
-	(void)stack;
-	ctx->mss_path = mss < TCP_MSS_MIN ? TCP_MSS_MIN : mss;
-	tcp_conn_set_mss(ctx);
-}
-
-bool tcp_icmp_rx(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx, enum tcp_icmp kind,
-		uint32_t seq, uint16_t mss, uint64_t now_us)
-{
-	struct tcp_env e = TCP_ENV(stack, env, now_us);
-
-	if (ctx->state == TCP_STATE_UNUSED || ctx->state == TCP_STATE_LISTEN ||
-			!seq_in(seq, ctx->snd_una, ctx->snd_nxt))
-		return false;
-	switch (kind) {
-	case TCP_ICMP_UNREACHABLE:
-		if (ctx->state != TCP_STATE_SYN_SENT)
-			return false;
-		TCP_COUNT(&e, attempt_fails);
-		return tcp_conn_end(&e, ctx, ETA_STATUS_UNREACHABLE);
-	case TCP_ICMP_TOO_BIG:
-		if (mss < TCP_MSS_DEFAULT_V4)
-			mss = TCP_MSS_DEFAULT_V4;
-		if (mss >= ctx->mss_path || !tcp_state_sends(ctx->state))
-			return false;
-		tcp_mss_changed(stack, ctx, mss);
-		/* All that is out was too big: send it again, without blaming congestion. */
-		tcp_loss_resend(&e, ctx);
-		return false;
-	}
-	return false;
 }
 
 void tcp_rx_no_ctx(struct tcp_stack *stack, struct core *env, const struct ip_tuple *tuple,

@@ -18,6 +18,7 @@
 
 static void world_make(struct world *w, struct fuzz_in *in);
 static void op_run(struct world *w, struct fuzz_in *in);
+static void icmp_give(struct world *w, struct tcp_ctx *ctx, struct fuzz_in *in);
 static void segment_give(struct world *w, struct conn *conn, struct fuzz_in *in);
 static uint32_t number_near(const struct tcp_ctx *ctx, uint8_t how, int16_t delta, int is_ack);
 static uint8_t options_make(struct fuzz_in *in, const struct tcp_ctx *ctx, uint8_t *opt);
@@ -110,13 +111,28 @@ static void op_run(struct world *w, struct fuzz_in *in)
 		break;
 	case 5:
 		if (u->ctx_idx != 0)
-			tcp_icmp_rx(&w->host[1].st, &w->host[1], &w->host[1].ctx[u->ctx_idx],
-					fuzz_u8(in) & 1 ? TCP_ICMP_TOO_BIG : TCP_ICMP_UNREACHABLE,
-					w->host[1].ctx[u->ctx_idx].snd_una + fuzz_u8(in),
-					fuzz_u16(in), w->now_us);
+			icmp_give(w, &w->host[1].ctx[u->ctx_idx], in);
 		break;
 	default: segment_give(w, conn, in); break;
 	}
+}
+
+static void icmp_give(struct world *w, struct tcp_ctx *ctx, struct fuzz_in *in)
+{
+	struct core *host = &w->host[1];
+	bool is_size = fuzz_u8(in) & 1;
+	uint16_t mss;
+
+	if (!tcp_icmp_is_credible(ctx, ctx->snd_una + fuzz_u8(in)))
+		return;
+	mss = fuzz_u16(in);
+	if (mss > w->conf.mss) /* the wire of this world carries no more */
+		mss = (uint16_t)w->conf.mss;
+	if (is_size)
+		tcp_mss_changed(&host->st, host, ctx, mss, w->now_us);
+	else
+		tcp_icmp_error(&host->st, host, ctx, ETA_STATUS_UNREACHABLE, fuzz_u8(in) & 1,
+				w->now_us);
 }
 
 static void segment_give(struct world *w, struct conn *conn, struct fuzz_in *in)

@@ -288,8 +288,8 @@ static void icmp(struct odd_peer *p)
 	uint32_t seq = rnd_below(&p->rnd, 2) ? near(p) : p->ack_max;
 
 	if (p->user->ctx_idx != 0)
-		(void)tcp_icmp_rx(&host->st, host, &host->ctx[p->user->ctx_idx], TCP_ICMP_TOO_BIG,
-				seq, (uint16_t)rnd_log(&p->rnd, 3000), p->w->now_us);
+		world_too_big(host, &host->ctx[p->user->ctx_idx], seq,
+				(uint16_t)rnd_log(&p->rnd, 3000));
 }
 
 static const struct {

@@ -229,9 +229,8 @@ static void icmp_rx(struct core *host, const struct ip_tuple *tuple, const struc
 {
 	struct tcp_ctx *ctx = world_ctx_find(host, tuple);
 
-	if (ctx != NULL && tcp_icmp_rx(&host->st, host, ctx, TCP_ICMP_TOO_BIG, f->seq, f->icmp_mss,
-					   host->world->now_us))
-		world_fail(host->world, "a path that shrinks ended a connection");
+	if (ctx != NULL)
+		world_too_big(host, ctx, f->seq, f->icmp_mss);
 }
 
 void world_timers_and_flush(struct world *w, int side)

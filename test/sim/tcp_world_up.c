@@ -48,6 +48,14 @@ struct tcp_ctx *world_ctx_find(struct core *host, const struct ip_tuple *tuple)
 	return &host->ctx[host->world->conn[i].user[host->side].ctx_idx];
 }
 
+void world_too_big(struct core *host, struct tcp_ctx *ctx, uint32_t seq, uint16_t mss)
+{
+	if (mss < TCP_MSS_DEFAULT_V4)
+		mss = TCP_MSS_DEFAULT_V4;
+	if (mss < ctx->mss_path && tcp_icmp_is_credible(ctx, seq))
+		tcp_mss_changed(&host->st, host, ctx, mss, host->world->now_us);
+}
+
 void world_tuple(const struct world *w, const struct conn *conn, int side, struct ip_tuple *tuple)
 {
 	struct ip_addr a = ip_addr_from_v4(htonl(0x0a000001)),

@@ -28,6 +28,8 @@ struct world_frame {
 
 struct tcp_ctx *world_ctx_take(struct core *host, struct conn *conn);
 struct tcp_ctx *world_ctx_find(struct core *host, const struct ip_tuple *tuple);
+/* A router says "too big" and quotes @seq: believed as the core does it. */
+void world_too_big(struct core *host, struct tcp_ctx *ctx, uint32_t seq, uint16_t mss);
 void world_tuple(const struct world *w, const struct conn *conn, int side, struct ip_tuple *tuple);
 void world_placed_set(struct user *u, uint32_t off, uint32_t len, uint8_t to);
 struct user *world_ctx_user(struct core *host, const struct tcp_ctx *ctx);

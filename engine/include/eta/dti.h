@@ -241,12 +241,13 @@ struct eta_dti_en {
 	uint32_t urg; /* stream offset of the byte after urgent data, valid with ETA_EV_URGENT in flags */
 	uint32_t sq_head; /* send-queue descriptors done */
 	uint32_t rq_head;
-	uint32_t soft_status; /* enum eta_status of a transient ICMP error, for SO_ERROR-less diagnosis */
+	uint32_t soft_status; /* SO_ERROR of a living connection: count << 8 | enum eta_status that ICMP said last, 0 = none;
+			       * valid while snd_una == soft_una */
 	uint32_t accept_n;   /* master: established connections bound to no child yet */
 	uint32_t param_seen; /* param_seq that lines 1 and 2 reflect */
 	uint32_t snd_nxt;    /* stream offset sent so far; as fresh as the last event */
 	uint32_t ctx; /* the engine's own: where it finds the DTI's context again; means nothing to AL */
-	uint32_t pad0;
+	uint32_t soft_una;
 
 	/* line 1: set at open; mss is refreshed with state changes and on PARAM doorbells */
 	uint8_t laddr[16]; /* IPv4 as ::ffff:a.b.c.d */

@@ -28,7 +28,12 @@
 			"ABI versions differ; install matching etad and libeta_al")    \
 	X(QUOTA, EDQUOT, "session quota reached")                                      \
 	X(NOT_FOUND, ENOENT, "no such object")                                         \
-	X(INVALID, EINVAL, "invalid argument")
+	X(INVALID, EINVAL, "invalid argument")                                         \
+	X(NO_PROTOCOL, ENOPROTOOPT, "the peer has no TCP")                             \
+	X(PROTOCOL, EPROTO, "a router could not read our packet")                      \
+	X(HOST_DOWN, EHOSTDOWN, "host unknown to its network")                         \
+	X(NO_NETWORK, ENONET, "host isolated")                                         \
+	X(ROUTE_FAILED, EOPNOTSUPP, "source route failed")
 
 enum eta_status {
 #define X(name, err, text) ETA_STATUS_##name,

@@ -342,6 +342,14 @@ int al_conn_take_error(struct al_conn *conn)
 	return fake.dead ? ECONNRESET : eta_status_errno(conn->en.status);
 }
 
+int al_conn_take_soft_error(struct al_conn *conn)
+{
+	uint32_t word = conn->en.soft_status;
+
+	conn->en.soft_status = 0;
+	return eta_status_errno(word & 0xff);
+}
+
 enum eta_dti_state al_conn_state(struct al_conn *conn)
 {
 	return fake.dead ? ETA_DTI_CLOSED : (enum eta_dti_state)conn->en.state;

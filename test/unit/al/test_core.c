@@ -677,6 +677,28 @@ static int child_main(struct al_conn *c, struct al_conn *s, struct al_conn *priv
 	return 0;
 }
 
+START_TEST(al_conn_take_soft_error__once_each_and_not_after_an_answer)
+{
+	struct eta_dti_en *en;
+	struct al_conn *c, *s;
+
+	listen_up();
+	pair_up(&c, &s);
+	en = &f->dti_en[c->dti_idx];
+	ck_assert_int_eq(al_conn_take_soft_error(c), 0);
+	en->soft_una = en->snd_una;
+	en->soft_status = 1u << 8 | ETA_STATUS_NET_UNREACHABLE;
+	ck_assert_int_eq(al_conn_take_soft_error(c), ENETUNREACH);
+	ck_assert_int_eq(al_conn_take_soft_error(c), 0);
+	en->soft_status = 2u << 8 | ETA_STATUS_NET_UNREACHABLE; /* again */
+	ck_assert_int_eq(al_conn_take_soft_error(c), ENETUNREACH);
+	en->soft_status = 3u << 8 | ETA_STATUS_UNREACHABLE;
+	en->snd_una++;
+	ck_assert_int_eq(al_conn_take_soft_error(c), 0);
+	en->snd_una--;
+}
+END_TEST
+
 START_TEST(al_after_fork_child__inherits_what_was_announced)
 {
 	struct al_conn *c, *s, *p, *q;
@@ -757,6 +779,7 @@ int main(void)
 	tcase_add_test(tc, al_record_lock__of_the_dead_is_broken);
 	tcase_add_test(tc, al_record_lock__of_the_living_is_waited_for);
 	tcase_add_loop_test(tc, al_conn_send__hostile_sibling, 0, 7);
+	tcase_add_test(tc, al_conn_take_soft_error__once_each_and_not_after_an_answer);
 	tcase_add_test(tc, al_after_fork_child__inherits_what_was_announced);
 	tcase_add_test(tc, al_fd_yield__moves_ours_away);
 	suite_add_tcase(suite, tc);

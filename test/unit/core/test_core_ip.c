@@ -15,6 +15,9 @@ static struct two t;
 static struct path {
 	bool cuts;    /* the path cuts what side 0 sends into fragments */
 	bool reverse; /* ... and the last comes first */
+	uint16_t mtu; /* a router drops what is larger, and says so; 0 = none */
+	bool is_mute; /* ... does not say so */
+	uint32_t too_big_n;
 	uint32_t cut_n;
 } path;
 
@@ -71,6 +74,62 @@ static bool cut(void *arg, int side, const uint8_t *frame, uint32_t len)
 
 		send_piece(frame, k * CUT, k == pieces - 1 ? l4 - k * CUT : CUT, k != pieces - 1);
 	}
+	return false;
+}
+
+/* An ICMP error of @type and @code about @frame, which @side sent, from the router beside it. */
+static void send_icmp(int side, const uint8_t *frame, uint8_t type, uint8_t code, uint32_t word)
+{
+	bool is_v4 = frame[12] == 0x08;
+	uint32_t hdr = ETHER + (is_v4 ? 20 : 40), quote = is_v4 ? 28 : 60, len = 8 + quote;
+	uint8_t out[256] = {0}, *ip = out + ETHER, *icmp = out + hdr;
+	struct ip_addr src = {0}, dst = {0};
+	uint64_t sum = 0;
+	uint16_t field;
+
+	memcpy(out, frame + 6, 6);
+	memcpy(out + 6, frame, 6);
+	memcpy(out + 12, frame + 12, 2);
+	if (is_v4) {
+		ip[0] = 0x45;
+		put16(ip + 2, 20 + len);
+		ip[8] = 64;
+		ip[9] = IPPROTO_ICMP;
+		memcpy(ip + 12, frame + ETHER + 16,
+				4); /* as if from the peer: a router's address needs no route here */
+		memcpy(ip + 16, frame + ETHER + 12, 4);
+		fix_ipv4(ip);
+	} else {
+		ip[0] = 0x60;
+		put16(ip + 4, len);
+		ip[6] = IPPROTO_ICMPV6;
+		ip[7] = 64;
+		memcpy(ip + 8, frame + ETHER + 24, 16);
+		memcpy(ip + 24, frame + ETHER + 8, 16);
+		memcpy(src.b, ip + 8, 16);
+		memcpy(dst.b, ip + 24, 16);
+		sum = cksum_pseudo(&src, &dst, IPPROTO_ICMPV6, len);
+	}
+	icmp[0] = type;
+	icmp[1] = code;
+	put16(icmp + 4, word >> 16);
+	put16(icmp + 6, word & 0xffff);
+	memcpy(icmp + 8, frame + ETHER, quote);
+	field = (uint16_t)~cksum_fold(sum + cksum_sum(icmp, len));
+	memcpy(icmp + 2, &field, 2);
+	simport_inject(t.pair->wire, 1 - side, out, hdr + len);
+}
+
+static bool narrow(void *arg, int side, const uint8_t *frame, uint32_t len)
+{
+	bool is_v4 = frame[12] == 0x08;
+
+	(void)arg;
+	if (path.mtu == 0 || side != 0 || len - ETHER <= path.mtu)
+		return true;
+	path.too_big_n++;
+	if (!path.is_mute)
+		send_icmp(side, frame, is_v4 ? 3 : 2, is_v4 ? 4 : 0, path.mtu);
 	return false;
 }
 
@@ -196,6 +255,224 @@ START_TEST(rx_fragment__incomplete_packets_expire)
 }
 END_TEST
 
+static uint16_t mss_of(const struct model_conn *c)
+{
+	return model_en(c)->mss;
+}
+
+/* MSS as the engine has it now, of the @i-th connection of side 0 that is established. */
+static uint16_t mss_now(uint32_t i)
+{
+	struct core *core = t.pair->core[0];
+
+	for (uint32_t idx = 1; idx < core->dti.ctx_n; idx++)
+		if (core->tcp.ctx[idx].state == TCP_STATE_ESTABLISHED && i-- == 0)
+			return core->tcp.ctx[idx].mss_base;
+	return 0;
+}
+
+START_TEST(icmp__a_narrow_path_is_learned)
+{
+	bool is_v4 = _i;
+
+	open_by(is_v4);
+	ck_assert_uint_gt(mss_of(t.a), 1300);
+	path.mtu = 1300;
+	simport_set_tap(t.pair->wire, narrow, NULL);
+	check_stream(300000, 40);
+	ck_assert_uint_eq(mss_now(0), 1300 - (is_v4 ? 40 : 60));
+	ck_assert_uint_ge(path.too_big_n, 1);
+	ck_assert_uint_le(path.too_big_n, 12); /* the first window, and no more */
+	ck_assert_uint_eq(pair_stat(t.pair, 0, "icmp_mtu"), 1);
+	ck_assert_uint_eq(pair_stat(t.pair, 0, "TcpExtTCPTimeouts"), 0);
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(icmp__other_connections_profit_and_it_is_forgotten)
+{
+	struct model_conn *other;
+
+	open_by(true);
+	other = model_connect(t.client, "10.0.0.2", PORT);
+	turn(&t);
+	ck_assert_uint_eq(model_state(other), ETA_DTI_OPEN);
+	path.mtu = 1300;
+	simport_set_tap(t.pair->wire, narrow, NULL);
+	check_stream(30000, 40);
+	ck_assert_uint_eq(mss_now(0), 1260);
+	ck_assert_uint_eq(mss_now(1), 1260);
+	path.mtu = 0;
+	pair_pass(t.pair, PMTU_US + 3000000);
+	ck_assert_uint_eq(mss_now(0), 1460);
+	ck_assert_uint_eq(mss_now(1), 1460);
+	two_end(&t);
+}
+END_TEST
+
+/* What ICMP says of @seq beside a segment in flight, or of a size that is not to be. */
+static bool forge(void *arg, int side, const uint8_t *frame, uint32_t len)
+{
+	uint8_t copy[2048];
+	const uint32_t *word = arg;
+
+	if (side != 0 || len < 500 || path.too_big_n++ > 0)
+		return true;
+	memcpy(copy, frame, len);
+	copy[ETHER + 20 + 4] ^= (uint8_t)word[1]; /* sequence number */
+	send_icmp(side, copy, 3, 4, word[0]);
+	return true;
+}
+
+START_TEST(icmp__only_what_is_in_flight_is_believed)
+{
+	static uint32_t beside[] = {1000, 0x40}, larger[] = {1500, 0}, tiny[] = {68, 0};
+
+	open_by(true);
+	simport_set_tap(t.pair->wire, forge, beside);
+	check_stream(3000, 10);
+	ck_assert_uint_eq(mss_now(0), 1460);
+	ck_assert_uint_eq(pair_stat(t.pair, 0, "TcpExtOutOfWindowIcmps"), 1);
+	path.too_big_n = 0;
+	simport_set_tap(t.pair->wire, forge, larger);
+	check_stream(3000, 10);
+	ck_assert_uint_eq(mss_now(0), 1460);
+	ck_assert_uint_eq(pair_stat(t.pair, 0, "icmp_mtu_ignored"), 1);
+	path.too_big_n = 0;
+	simport_set_tap(t.pair->wire, forge, tiny);
+	check_stream(3000, 10);
+	ck_assert_uint_eq(mss_now(0), 552 - 40);
+	two_end(&t);
+}
+END_TEST
+
+static void link_mtu(uint16_t mtu)
+{
+	struct eta_admin_msg m = {.op = ETA_ADMIN_LINK_SET};
+
+	m.link.mtu = mtu;
+	m.link.up = 1;
+	memcpy(m.link.mac, (const uint8_t[]){2, 0, 0, 0, 0, 1}, 6);
+	(void)model_ka_command(t.pair->ka[0], &m);
+}
+
+static void route_mtu_set(uint32_t mtu)
+{
+	struct eta_admin_msg m = {.op = ETA_ADMIN_ROUTE_SET};
+	struct ip_addr net = ip_addr_from_v4(htonl(0x0a000000));
+
+	memcpy(m.route.dst, net.b, 16);
+	m.route.prefix_len = 24;
+	m.route.is_v4 = 1;
+	m.route.mtu = mtu;
+	(void)model_ka_command(t.pair->ka[0], &m);
+}
+
+START_TEST(route__link_and_route_mtu_reach_live_connections)
+{
+	open_by(true);
+	link_mtu(1400);
+	turn(&t);
+	ck_assert_uint_eq(mss_now(0), 1360);
+	route_mtu_set(1300);
+	turn(&t);
+	ck_assert_uint_eq(mss_now(0), 1260);
+	check_stream(50000, 10);
+	link_mtu(1500);
+	turn(&t);
+	ck_assert_uint_eq(mss_now(0), 1260);
+	route_mtu_set(0);
+	turn(&t);
+	ck_assert_uint_eq(mss_now(0), 1460);
+	check_stream(50000, 10);
+	ck_assert_uint_eq(pair_stat(t.pair, 0, "tx_too_long"), 0);
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(route__segments_in_flight_shrink_with_the_link)
+{
+	open_by(true);
+	path.mtu = 1400;
+	path.is_mute = true;
+	simport_set_tap(t.pair->wire, narrow, NULL);
+	for (uint32_t i = 0; i < 20; i++)
+		(void)model_send(t.a,
+				"twelve bytes twelve bytes twelve bytes twelve bytes twelve bytes twelve bytes "
+				"twelve bytes twelve bytes twelve bytes twelve bytes ",
+				125);
+	(void)pair_pass(t.pair, 100);
+	ck_assert_uint_ge(path.too_big_n, 1); /* lost, and nobody says so */
+	link_mtu(1400);
+	turn(&t);
+	ck_assert(model_is_acked(t.a));
+	ck_assert_uint_eq(pair_stat(t.pair, 0, "TcpExtTCPTimeouts"), 0);
+	two_end(&t);
+}
+END_TEST
+
+static bool refuse(void *arg, int side, const uint8_t *frame, uint32_t len)
+{
+	const uint8_t *type_code = arg;
+
+	(void)len;
+	if (side == 0 && (frame[12] == 0x08 || frame[12] == 0x86) && path.too_big_n++ == 0)
+		send_icmp(side, frame, type_code[0], type_code[1], 0);
+	return side != 0;
+}
+
+START_TEST(icmp__ends_an_attempt_as_linux_does)
+{
+	static uint8_t table[][4] = {
+			{1, 3, 0, ETA_STATUS_NET_UNREACHABLE},
+			{1, 3, 1, ETA_STATUS_UNREACHABLE},
+			{1, 3, 2, ETA_STATUS_NO_PROTOCOL},
+			{1, 3, 3, ETA_STATUS_REFUSED},
+			{1, 3, 7, ETA_STATUS_HOST_DOWN},
+			{1, 3, 13, ETA_STATUS_UNREACHABLE},
+			{1, 11, 0, ETA_STATUS_UNREACHABLE},
+			{1, 12, 0, ETA_STATUS_PROTOCOL},
+			{0, 1, 0, ETA_STATUS_NET_UNREACHABLE},
+			{0, 1, 1, ETA_STATUS_DENIED},
+			{0, 1, 3, ETA_STATUS_UNREACHABLE},
+			{0, 1, 4, ETA_STATUS_REFUSED},
+			{0, 3, 0, ETA_STATUS_UNREACHABLE},
+			{0, 4, 0, ETA_STATUS_PROTOCOL},
+	};
+	struct model_conn *c;
+
+	open_by(true);
+	for (uint32_t i = 0; i < RTE_DIM(table); i++) {
+		path.too_big_n = 0;
+		simport_set_tap(t.pair->wire, refuse, &table[i][1]);
+		c = model_connect(t.client, table[i][0] ? "10.0.0.2" : "fd00::2", 7777);
+		turn(&t);
+		ck_assert_int_eq(model_status(c), table[i][3]);
+	}
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(icmp__established_is_told_and_goes_on)
+{
+	static uint8_t net[] = {3, 0};
+
+	open_by(true);
+	ck_assert_uint_eq(model_en(t.a)->soft_status & 0xff, ETA_STATUS_OK);
+	simport_set_tap(t.pair->wire, refuse, net);
+	ck_assert_uint_eq(model_send(t.a, "x", 1), 1);
+	turn(&t);
+	ck_assert_int_eq(model_state(t.a), ETA_DTI_OPEN);
+	ck_assert_uint_eq(model_en(t.a)->soft_status & 0xff, ETA_STATUS_NET_UNREACHABLE);
+	ck_assert_uint_eq(model_en(t.a)->soft_una, model_en(t.a)->snd_una);
+	simport_set_tap(t.pair->wire, NULL, NULL);
+	pair_pass(t.pair, 2000000);
+	ck_assert(model_is_acked(t.a));
+	ck_assert_uint_ne(model_en(t.a)->soft_una, model_en(t.a)->snd_una);
+	two_end(&t);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core ip");
@@ -205,6 +482,16 @@ int main(void)
 	tcase_add_loop_test(tc, rx_fragment__a_stream_in_fragments_arrives, 0, 4);
 	tcase_add_test(tc, rx_fragment__the_kernels_fragments_reach_it);
 	tcase_add_test(tc, rx_fragment__incomplete_packets_expire);
+	suite_add_tcase(suite, tc);
+	tc = tcase_create("icmp");
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, icmp__a_narrow_path_is_learned, 0, 2);
+	tcase_add_test(tc, icmp__other_connections_profit_and_it_is_forgotten);
+	tcase_add_test(tc, icmp__only_what_is_in_flight_is_believed);
+	tcase_add_test(tc, route__link_and_route_mtu_reach_live_connections);
+	tcase_add_test(tc, route__segments_in_flight_shrink_with_the_link);
+	tcase_add_test(tc, icmp__ends_an_attempt_as_linux_does);
+	tcase_add_test(tc, icmp__established_is_told_and_goes_on);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

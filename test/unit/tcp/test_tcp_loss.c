@@ -435,10 +435,10 @@ END_TEST
 START_TEST(icmp_too_big__shrinks_and_sends_again)
 {
 	in_flight(true);
-	ck_assert(!tcp_icmp_rx(&core->stack, core, ctx, TCP_ICMP_TOO_BIG, ctx->iss + SEG(20), 1000,
-			core->now_us));
-	ck_assert_uint_eq(ctx->mss, 1460); /* not in flight: forged */
-	tcp_icmp_rx(&core->stack, core, ctx, TCP_ICMP_TOO_BIG, ctx->snd_una, 1000, core->now_us);
+	ck_assert(!tcp_icmp_is_credible(ctx, ctx->snd_una - 1)); /* not in flight: forged */
+	ck_assert(!tcp_icmp_is_credible(ctx, ctx->snd_nxt));
+	ck_assert(tcp_icmp_is_credible(ctx, ctx->snd_una));
+	tcp_mss_changed(&core->stack, core, ctx, 1000, core->now_us);
 	fake_flush(core);
 	ck_assert_uint_eq(ctx->mss, 1000);
 	ck_assert_int_eq(strncmp(fake_take(core), "rtx A 1+1000 1; ", 16), 0);
@@ -447,17 +447,61 @@ START_TEST(icmp_too_big__shrinks_and_sends_again)
 }
 END_TEST
 
-START_TEST(icmp_unreachable__ends_an_attempt_only)
+START_TEST(icmp_too_big__short_flight_is_left_alone)
 {
-	in_flight(true);
-	ck_assert(!tcp_icmp_rx(&core->stack, core, ctx, TCP_ICMP_UNREACHABLE, ctx->snd_una, 0,
-			core->now_us));
+	/* what is in flight fits the smaller segment, so it arrived or was lost for another reason */
+	core = fake_new(NULL);
+	ctx = fake_accepted(core, &(struct fake_peer){.sack = true, .mss = 1460});
+	fake_write(core, ctx, 500);
+	fake_take(core);
+	tcp_mss_changed(&core->stack, core, ctx, 1000, core->now_us);
+	fake_flush(core);
+	ck_assert_str_eq(fake_take(core), "");
+	tcp_mss_changed(&core->stack, core, ctx, 1200, core->now_us);
+	ck_assert_uint_eq(ctx->mss, 1200); /* the path has become wider again */
+	fake_free(core);
+}
+END_TEST
+
+static bool icmp(enum eta_status why, bool ends_embryo)
+{
+	return tcp_icmp_error(&core->stack, core, ctx, why, ends_embryo, core->now_us);
+}
+
+START_TEST(icmp_error__ends_an_attempt_by_its_reason)
+{
+	core = fake_new(NULL);
 	ctx = fake_ctx(core);
 	tcp_connect(&core->stack, core, ctx, &core->tuple, NULL, core->now_us);
 	fake_take(core);
-	ck_assert(tcp_icmp_rx(
-			&core->stack, core, ctx, TCP_ICMP_UNREACHABLE, ctx->iss, 0, core->now_us));
-	ck_assert_str_eq(fake_take(core), "closed UNREACHABLE; free; ");
+	ck_assert(icmp(ETA_STATUS_REFUSED, false));
+	ck_assert_str_eq(fake_take(core), "closed REFUSED; free; ");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(icmp_error__is_the_reason_of_a_timeout)
+{
+	in_flight(true);
+	ck_assert(!icmp(ETA_STATUS_NET_UNREACHABLE, true));
+	ck_assert(!icmp(ETA_STATUS_UNREACHABLE, true));
+	ck_assert_uint_eq(core->closed_n, 0);
+	fake_run(core, 2000000);
+	ck_assert_uint_eq(core->closed_n, 1);
+	ck_assert_int_eq(core->closed_why, ETA_STATUS_UNREACHABLE);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(icmp_error__is_forgotten_by_an_acknowledgement)
+{
+	in_flight(true);
+	ck_assert(!icmp(ETA_STATUS_NET_UNREACHABLE, true));
+	fake_rx(core, ctx, TCP_ACK, 1, SEG(1), 0);
+	fake_take(core);
+	fake_run(core, 2000000);
+	ck_assert_uint_eq(core->closed_n, 1);
+	ck_assert_int_eq(core->closed_why, ETA_STATUS_TIMED_OUT);
 	fake_free(core);
 }
 END_TEST
@@ -480,4 +524,6 @@ FACTS("tcp loss", limited_transmit__one_new_segment_per_duplicate,
 		rtt__without_log_no_sample_across_a_fast_retransmit,
 		rtt__no_sample_of_a_window_probe, rto__fin_is_sent_again,
 		user_timeout__ends_before_the_retries, icmp_too_big__shrinks_and_sends_again,
-		icmp_unreachable__ends_an_attempt_only)
+		icmp_too_big__short_flight_is_left_alone, icmp_error__ends_an_attempt_by_its_reason,
+		icmp_error__is_the_reason_of_a_timeout,
+		icmp_error__is_forgotten_by_an_acknowledgement)
