@@ -81,6 +81,7 @@ enum tcp_loss_state {
 /* without a send log: send the segment at snd_una again */
 #define TCP_CTX_RTX_ONE 0x02000000u
 #define TCP_CTX_ZERO_WND 0x04000000u /* the last window we sent was zero */
+#define TCP_CTX_PLPMTUD 0x08000000u  /* segment size is searched for by probes */
 #define TCP_CTX_FIN_OOO 0x20000000u  /* rcv_fin is valid */
 #define TCP_CTX_MORE \
 	0x40000000u /* the last write said that more follows: as CORK until the next ACK; no PSH */
@@ -274,7 +275,13 @@ struct tcp_ctx {
 	uint16_t timeouts_n;
 	uint16_t recoveries_n;
 	uint32_t err_una; /* snd_una when err_soft was said */
-	uint32_t mtu_state[4]; /* PLPMTUD's own (RFC 4821) */
+	/* path MTU discovery without ICMP (tcp_mtu.c), valid with TCP_CTX_PLPMTUD; sizes as mss_base */
+	uint16_t mtu_lo;    /* arrives */
+	uint16_t mtu_hi;    /* may arrive */
+	uint16_t mtu_probe; /* size of the probe that is out, 0 = none */
+	uint16_t pad2;
+	uint32_t mtu_probe_end; /* seq after it */
+	uint32_t mtu_ms;        /* when the search began */
 
 	/* line 8: loss recovery beyond the send log */
 	uint32_t rack_us32;      /* RACK.xmit_ts: when the newest delivered segment was sent */

@@ -62,6 +62,13 @@ enum tcp_ecn {
 #define TCP_FASTOPEN_CLIENT 0x1u
 #define TCP_FASTOPEN_SERVER 0x2u
 
+/* Is the segment size searched for by probes (tcp_mtu.c)? Numbered as Linux's tcp_mtu_probing. */
+enum tcp_mtu_probing {
+	TCP_MTU_PROBING_OFF,
+	TCP_MTU_PROBING_BLACKHOLE,
+	TCP_MTU_PROBING_ALWAYS,
+};
+
 /* Unit and default of each: tcp_conf_default(). */
 struct tcp_conf {
 	uint32_t time_wait_ms;       /* 2 MSL: 60000 */
@@ -80,6 +87,7 @@ struct tcp_conf {
 	uint8_t initial_window_segs; /* 10 (RFC 6928) */
 	uint8_t cc;                  /* TCP_CC_CUBIC */
 	uint8_t rcv_wscale;          /* 7: windows to 8 MiB */
+	uint8_t mtu_probing;         /* enum tcp_mtu_probing: off */
 	bool timestamps;             /* true */
 	bool sack;                   /* true */
 	uint8_t ecn;                 /* enum tcp_ecn: TCP_ECN_ACCEPT */

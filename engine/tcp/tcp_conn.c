@@ -71,6 +71,8 @@ void tcp_conn_set_mss(struct tcp_ctx *ctx)
 		mss = ctx->mss_user;
 	if (mss < TCP_MSS_MIN)
 		mss = TCP_MSS_MIN;
+	if (ctx->flags & TCP_CTX_PLPMTUD)
+		mss = tcp_mtu_bound(ctx, mss);
 	ctx->mss_base = mss;
 	ctx->mss = (uint16_t)(mss - (ctx->flags & TCP_CTX_TS ? 12 : 0));
 	if (ctx->cwnd && ctx->cwnd < ctx->mss) /* a path that has become wider after a timeout */
@@ -171,6 +173,7 @@ void tcp_conn_established(const struct tcp_env *e, struct tcp_ctx *ctx)
 	ctx->rcv_mss = ctx->mss_adv < TCP_MSS_DEFAULT_V4 ? ctx->mss_adv : TCP_MSS_DEFAULT_V4;
 	ctx->quick_n = TCP_QUICK_SEGS;
 	ctx->busy_at_ms = e->now_ms;
+	tcp_mtu_open(e, ctx);
 	tcp_cc_open(e, ctx);
 	tcp_conn_set_state(e, ctx,
 			ctx->flags & TCP_CTX_FIN_QUEUED ? TCP_STATE_FIN_WAIT_1

@@ -196,6 +196,21 @@ static inline bool tcp_state_receives(uint8_t state)
 /* Why a connection ends whose peer is silent: what ICMP has said meanwhile, or TIMED_OUT. */
 enum eta_status tcp_icmp_timed_out(const struct tcp_ctx *ctx);
 
+/* ---- path MTU discovery by probes (tcp_mtu.c) ---- */
+
+/* ESTABLISHED. */
+void tcp_mtu_open(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* The segment size that peer, path and user allow is @mss. Return: what may be used of it. */
+uint16_t tcp_mtu_bound(struct tcp_ctx *ctx, uint16_t mss);
+/* The retransmission timer fires. */
+void tcp_mtu_timeout(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* New data may leave, @room bytes. Return: payload of the probe that is to leave first, 0 = none. */
+uint32_t tcp_mtu_piece(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t room);
+/* Is [@seq, @end) the probe? */
+bool tcp_mtu_is_probe(const struct tcp_ctx *ctx, uint32_t seq, uint32_t end);
+/* Segments at snd_una are deemed lost. Return: only the probe is: its size is to blame, not congestion. */
+bool tcp_mtu_lost(const struct tcp_env *e, struct tcp_ctx *ctx);
+
 /* ---- sending (tcp_tx.c) ---- */
 
 /* Send all that may be sent now, retransmissions first, then an ACK if one is due at once. */

@@ -190,12 +190,32 @@ void tcp_loss_cwr(const struct tcp_env *e, struct tcp_ctx *ctx)
 	ctx->flags2 |= TCP_CTX2_CWR_OWED;
 }
 
+/* What is lost was too large: it is sent again without blaming congestion. */
+static void begin_resend(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	/* The new beginning is no faster than the path was before (Linux, tcp_current_ssthresh()). */
+	if (ctx->loss_state != TCP_LOSS_CWR && ctx->loss_state != TCP_LOSS_RECOVERY &&
+			ctx->ssthresh < ctx->cwnd - ctx->cwnd / 4)
+		ctx->ssthresh = ctx->cwnd - ctx->cwnd / 4;
+	ctx->prior_ssthresh = 0;
+	ctx->flags2 &= ~(TCP_CTX2_UNDO | TCP_CTX2_FRTO | TCP_CTX2_FRTO_NEW);
+	if (ctx->loss_state != TCP_LOSS_RTO)
+		tcp_loss_set_state(e, ctx, TCP_LOSS_RTO);
+	ctx->recover = ctx->snd_nxt;
+	tcp_owe(e, ctx, TCP_CTX_OUTPUT);
+}
+
 void tcp_loss_enter_recovery(const struct tcp_env *e, struct tcp_ctx *ctx, bool by_ece)
 {
 	/* A reduction under way is one; but not if its window has passed, or for what a timeout lost. */
 	bool reduces = (ctx->loss_state != TCP_LOSS_CWR && ctx->loss_state != TCP_LOSS_RECOVERY) ||
 		       seq_ge(ctx->snd_una, ctx->recover);
 
+	if (ETA_UNLIKELY(ctx->flags & TCP_CTX_PLPMTUD) && tcp_mtu_lost(e, ctx) && reduces &&
+			!by_ece) {
+		begin_resend(e, ctx);
+		return;
+	}
 	if (reduces)
 		tcp_prr_begin(e, ctx);
 	if (by_ece || !reduces)
@@ -357,17 +377,8 @@ void tcp_loss_resend(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
 	if (ctx->snd_una == ctx->snd_nxt || ctx->flags & TCP_CTX_PROBED)
 		return;
-	/* The new beginning is no faster than the path was before (Linux, tcp_current_ssthresh()). */
-	if (ctx->loss_state != TCP_LOSS_CWR && ctx->loss_state != TCP_LOSS_RECOVERY &&
-			ctx->ssthresh < ctx->cwnd - ctx->cwnd / 4)
-		ctx->ssthresh = ctx->cwnd - ctx->cwnd / 4;
-	ctx->prior_ssthresh = 0;
 	lose_all(e, ctx, false);
-	ctx->flags2 &= ~(TCP_CTX2_UNDO | TCP_CTX2_FRTO | TCP_CTX2_FRTO_NEW);
-	if (ctx->loss_state != TCP_LOSS_RTO)
-		tcp_loss_set_state(e, ctx, TCP_LOSS_RTO);
-	ctx->recover = ctx->snd_nxt;
-	tcp_owe(e, ctx, TCP_CTX_OUTPUT);
+	begin_resend(e, ctx);
 }
 
 /* ---- sending again ---- */

@@ -83,6 +83,7 @@ static void conf_clamp(struct tcp_conf *conf)
 	clamp_u32(&conf->challenge_per_s, 1, 1u << 30);
 	clamp_u8(&conf->initial_window_segs, 1, 64);
 	clamp_u8(&conf->rcv_wscale, 0, TCP_WSCALE_MAX);
+	clamp_u8(&conf->mtu_probing, TCP_MTU_PROBING_OFF, TCP_MTU_PROBING_ALWAYS);
 	clamp_u8(&conf->cc, TCP_CC_NEWRENO, TCP_CC_N - 1);
 	clamp_u8(&conf->ecn, TCP_ECN_OFF, TCP_ECN_ACCEPT);
 	clamp_u8(&conf->reorder_segs, 1, 127);

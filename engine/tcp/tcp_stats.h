@@ -91,6 +91,10 @@
 	X(delivered_ce, "TcpExtTCPDeliveredCE")                  \
 	X(in_ce, "IpExtInCEPkts")                                \
 	X(icmp_out_of_window, "TcpExtOutOfWindowIcmps")          \
+	X(mtu_black_holes, "TcpExtTCPMTUBlackHole")              \
+	X(mtu_probes, "TcpExtTCPMTUProbes")                      \
+	X(mtu_fails, "TcpExtTCPMTUPFail")                        \
+	X(mtu_successes, "TcpExtTCPMTUPSuccess")                 \
 	X(reqq_full, "TcpExtTCPAcceptDeferred")
 
 struct tcp_stats {

@@ -202,8 +202,10 @@ static bool fire_rtx(const struct tcp_env *e, struct tcp_ctx *ctx)
 		tcp_tx_syn(e, ctx);
 		return false;
 	}
-	if (ctx->snd_una != ctx->snd_nxt)
+	if (ctx->snd_una != ctx->snd_nxt) {
+		tcp_mtu_timeout(e, ctx);
 		tcp_loss_rto(e, ctx);
+	}
 	return false;
 }
 

@@ -226,6 +226,15 @@ static void tx_urg(struct tcp_ctx *ctx, struct tcp_txseg *seg)
 	seg->urg = (uint16_t)(ahead < UINT16_MAX ? ahead : UINT16_MAX);
 }
 
+/* What few connections do: urgent data, probes of the path. */
+static void tx_odd(struct tcp_ctx *ctx, struct tcp_txseg *seg)
+{
+	if (ctx->flags & TCP_CTX_URG_SENT)
+		tx_urg(ctx, seg);
+	if (!seg->is_retransmit && tcp_mtu_is_probe(ctx, seg->seq, seg->seq + seg->len))
+		seg->mss = (uint16_t)seg->len; /* in one piece */
+}
+
 /* What pacing and ECN note of a segment that has left. */
 static void sent_marks(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_txseg *seg,
 		uint32_t sent)
@@ -266,8 +275,8 @@ uint32_t tcp_tx_range(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t seq
 			(len && seq + len == ctx->snd_tail &&
 					(fin || !(ctx->flags & TCP_CTX_MORE))))
 		seg.flags |= TCP_PSH;
-	if (ETA_UNLIKELY(ctx->flags & TCP_CTX_URG_SENT))
-		tx_urg(ctx, &seg);
+	if (ETA_UNLIKELY(ctx->flags & (TCP_CTX_URG_SENT | TCP_CTX_PLPMTUD)))
+		tx_odd(ctx, &seg);
 	if (ETA_UNLIKELY(ctx->flags2 & TCP_CTX2_ECN))
 		tcp_ecn_tx(ctx, &seg);
 	sent = tcp_up_send(e->core, ctx, NULL, &seg);
@@ -367,11 +376,17 @@ static uint32_t sendable(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t 
 			burst = mss;
 		if (room > burst)
 			room = burst;
-		if (ETA_UNLIKELY(ctx->flags & TCP_CTX_URG_SENT ||
-				    ctx->flags2 & TCP_CTX2_CWR_OWED) &&
-				room > mss)
+		if (ETA_UNLIKELY(ctx->flags & (TCP_CTX_URG_SENT | TCP_CTX_PLPMTUD) ||
+				    ctx->flags2 & TCP_CTX2_CWR_OWED)) {
+			uint32_t probe = tcp_mtu_piece(e, ctx, room);
+
+			if (probe)
+				return probe;
 			/* pointer and CWR stand for one segment: they must not be repeated */
-			room = mss;
+			if (room > mss && (ctx->flags & TCP_CTX_URG_SENT ||
+							  ctx->flags2 & TCP_CTX2_CWR_OWED))
+				room = mss;
+		}
 	}
 	if (ETA_UNLIKELY(ctx->flags2 & TCP_CTX2_PACED))
 		room = tcp_pace_room(e, ctx, room, avail < mss ? avail : mss);
