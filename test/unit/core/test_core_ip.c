@@ -473,6 +473,76 @@ START_TEST(icmp__established_is_told_and_goes_on)
 }
 END_TEST
 
+/* IP header fields of the last frame of each side. */
+static struct seen {
+	uint8_t tos, ttl;
+	uint32_t label;
+} seen[2];
+
+static bool look(void *arg, int side, const uint8_t *frame, uint32_t len)
+{
+	const uint8_t *ip = frame + ETHER;
+
+	(void)arg;
+	(void)len;
+	if (ip[0] >> 4 == 4)
+		seen[side] = (struct seen){.tos = ip[1], .ttl = ip[8]};
+	else
+		seen[side] = (struct seen){.tos = (uint8_t)(ip[0] << 4 | ip[1] >> 4),
+				.ttl = ip[7],
+				.label = (ip[1] & 15u) << 16 | (uint32_t)ip[2] << 8 | ip[3]};
+	return true;
+}
+
+START_TEST(tx__what_the_socket_chose_reaches_the_wire)
+{
+	struct eta_doorbell db;
+	uint32_t label;
+	bool is_v4 = _i;
+
+	open_by(is_v4);
+	simport_set_tap(t.pair->wire, look, NULL);
+	check_stream(10, 2);
+	ck_assert_uint_eq(seen[0].tos, 0);
+	ck_assert_uint_eq(seen[0].ttl, 64);
+	label = seen[0].label;
+	ck_assert_int_eq(label != 0, !is_v4);
+	model_al(t.a)->tos = 0xb8 | 3; /* EF; ECN is not the application's to choose */
+	model_al(t.a)->ttl = 9;
+	model_al(t.a)->param_seq++;
+	db = db_of(t.a, ETA_DB_PARAM);
+	ck_assert(model_ring(t.client, &db));
+	turn(&t);
+	check_stream(5000, 5);
+	ck_assert_uint_eq(seen[0].tos, 0xb8);
+	ck_assert_uint_eq(seen[0].ttl, 9);
+	ck_assert_uint_eq(seen[0].label, label); /* of the connection, RFC 6437 */
+	ck_assert_uint_eq(seen[1].tos, 0);       /* and not the peer's: nothing is reflected */
+	ck_assert_uint_eq(seen[1].ttl, 64);
+	two_end(&t);
+}
+END_TEST
+
+START_TEST(tx__a_listener_answers_by_its_own_choice)
+{
+	struct eta_doorbell db;
+
+	open_by(true);
+	model_al(t.master)->tos = 0x28;
+	model_al(t.master)->ttl = 17;
+	model_al(t.master)->param_seq++;
+	db = db_of(t.master, ETA_DB_PARAM);
+	ck_assert(model_ring(t.server, &db));
+	turn(&t);
+	simport_set_tap(t.pair->wire, look, NULL);
+	(void)model_connect(t.client, "10.0.0.2", PORT);
+	pair_pass(t.pair, 100);
+	ck_assert_uint_eq(seen[1].tos, 0x28);
+	ck_assert_uint_eq(seen[1].ttl, 17);
+	two_end(&t);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core ip");
@@ -492,6 +562,10 @@ int main(void)
 	tcase_add_test(tc, route__segments_in_flight_shrink_with_the_link);
 	tcase_add_test(tc, icmp__ends_an_attempt_as_linux_does);
 	tcase_add_test(tc, icmp__established_is_told_and_goes_on);
+	suite_add_tcase(suite, tc);
+	tc = tcase_create("tx");
+	tcase_add_loop_test(tc, tx__what_the_socket_chose_reaches_the_wire, 0, 2);
+	tcase_add_test(tc, tx__a_listener_answers_by_its_own_choice);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
