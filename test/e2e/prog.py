@@ -396,9 +396,44 @@ def ctl_silent(path, n):
     say("%d connections held" % len(keep))
 
 
+def phases(host, port, n, go_file, df="yes"):
+    """n bytes in two halves, the second when the file is there; says their sha256. df=no: IPv4 without DF, routers may cut."""
+    import hashlib
+    import random
+    data = random.Random(7).randbytes(int(n))
+    family = socket.getaddrinfo(host, None)[0][0]
+    s = socket.socket(family, socket.SOCK_STREAM)
+    if df == "no":
+        s.setsockopt(socket.IPPROTO_IP, 10, 0)  # IP_MTU_DISCOVER = IP_PMTUDISC_DONT
+    s.settimeout(60)
+    s.connect((host, int(port)))
+    s.sendall(data[:len(data) // 2])
+    say("half")
+    while not os.path.exists(go_file):
+        time.sleep(0.02)
+    s.sendall(data[len(data) // 2:])
+    s.shutdown(socket.SHUT_WR)
+    s.recv(1)
+    say("sha256", hashlib.sha256(data).hexdigest())
+
+
+def digest(port):
+    """Takes one connection to its end; says the sha256 of what came."""
+    import hashlib
+    c, _ = listen(port).accept()
+    h = hashlib.sha256()
+    while True:
+        part = c.recv(65536)
+        if not part:
+            break
+        h.update(part)
+    say("sha256", h.hexdigest())
+    c.close()
+
+
 PROGRAMS = {f.__name__.replace("_", "-"): f for f in (
     json_sum, json_len, echo_server, udp_echo, udp_ask, long_conn, rr, source, victim, killers, prefork, prefork_late, ask_line, waiter,
-    sink, half_close, ctl_abi, ctl_garbage, ctl_silent)}
+    sink, half_close, phases, digest, ctl_abi, ctl_garbage, ctl_silent)}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in PROGRAMS:
