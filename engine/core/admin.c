@@ -157,12 +157,8 @@ static void notices(struct core *core)
 	while (rte_ring_free_count(core->answers) > CORE_NOTICE_ROOM &&
 			route_notice_next(core->net.route, core->now_us, &msg))
 		(void)dti_up_notice(core, &msg);
-	ip_frag_tick(core->net.frag, &core->net.stats, core->now_us);
-	if (ETA_UNLIKELY(core->net.pmtu->n > 0) &&
-			core->now_us - core->net.pmtu->look_us >= PMTU_TICK_US)
-		core_pmtu_expire(core);
-	if (ETA_UNLIKELY(core->mtu_left > 0))
-		core_mtu_walk(core);
+	if (ETA_UNLIKELY(core->now_us >= core->net_look_us))
+		core_net_look(core);
 	/* sessions that want memory: looked for now and then, not each turn, unless one has just become low */
 	if ((core->stats.loops % 64) != 0 && !d->is_seg_low)
 		return;

@@ -206,7 +206,7 @@ static ETA_COLD void rx_fragment(
 		punt(core, port, m, pkt);
 	if (!whole)
 		return;
-	if (ip_rx_parse(stats, port, whole, &whole_pkt) == IP_RX_TCP)
+	if (ip_rx_parse_whole(stats, port, whole, &whole_pkt) == IP_RX_TCP)
 		rx_tcp(core, port, whole, &whole_pkt, 0);
 	else
 		rte_pktmbuf_free(whole);
@@ -356,7 +356,9 @@ uint64_t core_next_deadline_us(const struct core *core)
 	if (d->is_take_short)
 		in_us = RTE_MIN(in_us, (uint64_t)ACCEPT_RETRY_US);
 	if (core->net.frag->used_n > 0 || core->net.pmtu->n > 0)
-		in_us = RTE_MIN(in_us, (uint64_t)IP_FRAG_TICK_US);
+		in_us = RTE_MIN(in_us, core->net_look_us > core->now_us
+						       ? core->net_look_us - core->now_us
+						       : 0);
 	if (d->sweep_new_head != 0 || d->sweep_old_head != 0)
 		in_us = RTE_MIN(in_us, (uint64_t)SWEEP_LOOK_US);
 	return in_us == UINT64_MAX ? UINT64_MAX : core->now_us + in_us;

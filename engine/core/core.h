@@ -24,8 +24,9 @@
 #define CORE_REAP_SLICE 2048u
 #define CORE_TURN_FRAMES \
 	8192u /* frames to ourselves that wait for the next turn of the loop; power of two */
-#define CORE_HOPS 1024u       /* destinations whose next hop is remembered; power of two */
-#define CORE_FAILED 256u      /* contexts remembered whose segment had no way */
+#define CORE_HOPS 1024u  /* destinations whose next hop is remembered; power of two */
+#define CORE_FAILED 256u /* contexts remembered whose segment had no way */
+#define CORE_NET_LOOK_US 1000000u
 #define CORE_KICK_LOOK_US 50u /* awake: look at kick descriptors of dormant rings this often */
 #define CORE_NOTICE_ROOM 64u  /* entries of the answer ring that notices leave to answers */
 
@@ -113,6 +114,7 @@ struct core {
 	uint32_t confirm_tick;       /* this second */
 	uint32_t failed[CORE_FAILED]; /* contexts whose segment had no way: TCP is told at the end of the turn */
 	uint32_t failed_n;
+	uint64_t net_look_us; /* when fragments, path MTUs and contexts' MSS are looked at next (icmp.c) */
 	uint32_t mtu_left;  /* contexts still to be told how large packets may be (icmp.c) */
 	uint32_t mtu_at;    /* ... the last that was */
 	uint32_t mtu_epoch; /* route_mtu_epoch() of the last look */
@@ -174,9 +176,8 @@ enum eta_status core_knob_set(struct core *core, const struct eta_admin_msg *msg
 void core_rx_icmp(struct core *core, const struct icmp_err *e);
 /* How large packets may be has changed: look at every context, a slice in each turn. */
 void core_mtu_changed(struct core *core);
-void core_mtu_walk(struct core *core);
-/* Forget old path MTUs. */
-void core_pmtu_expire(struct core *core);
+/* net_look_us has come: forget old fragments and path MTUs, go on with the walk over the contexts. */
+void core_net_look(struct core *core);
 
 /* dump.c: rows for etactl. Answers in @msg. */
 void core_dump(struct core *core, struct eta_admin_msg *msg);

@@ -23,9 +23,10 @@ static uint16_t hdrs_bytes(const struct ip_addr *dst)
 void core_mtu_changed(struct core *core)
 {
 	core->mtu_left = core->dti.ctx_n;
+	core->net_look_us = core->now_us;
 }
 
-void core_mtu_walk(struct core *core)
+static void mtu_walk(struct core *core)
 {
 	for (uint32_t i = 0; i < WALK_SLICE && core->mtu_left > 0; i++, core->mtu_left--) {
 		uint32_t idx = core->mtu_at = (core->mtu_at + 1) % core->dti.ctx_n;
@@ -44,12 +45,16 @@ void core_mtu_walk(struct core *core)
 	}
 }
 
-void core_pmtu_expire(struct core *core)
+ETA_COLD void core_net_look(struct core *core)
 {
-	if (pmtu_expire(core->net.pmtu, core->now_us) == 0)
-		return;
-	route_touch(core->net.route); /* hops were remembered with what is forgotten now */
-	core_mtu_changed(core);
+	if (core->net.frag->used_n > 0)
+		ip_frag_sweep(core->net.frag, &core->net.stats, core->now_us);
+	if (core->net.pmtu->n > 0 && pmtu_expire(core->net.pmtu, core->now_us) > 0) {
+		route_touch(core->net.route); /* hops were remembered with what is forgotten now */
+		core_mtu_changed(core);
+	}
+	mtu_walk(core);
+	core->net_look_us = core->now_us + (core->mtu_left > 0 ? 0 : CORE_NET_LOOK_US);
 }
 
 static void too_big(struct core *core, struct tcp_ctx *ctx, const struct icmp_err *e)
@@ -77,7 +82,7 @@ static bool ends_embryo(const struct icmp_err *e)
 	return e->kind == ICMP_UNREACH_HARD || e->kind == ICMP_PARAM_PROBLEM;
 }
 
-void core_rx_icmp(struct core *core, const struct icmp_err *e)
+ETA_COLD void core_rx_icmp(struct core *core, const struct icmp_err *e)
 {
 	uint32_t idx = ctable_find(&core->ctable, &e->tuple);
 	struct tcp_ctx *ctx = &core->tcp.ctx[idx];

@@ -15,6 +15,8 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
+#include <eta/abi.h>
+
 #include "engine/net/cksum.h"
 
 /* Not from <netinet/ip_icmp.h>: its names are those of our kinds. */
@@ -122,7 +124,7 @@ static const uint8_t *quote_v6(const uint8_t *q, uint32_t len, struct ip_tuple *
 	return q + 40;
 }
 
-int icmp_rx_parse(const uint8_t *icmp, uint32_t len, bool is_v4, const struct ip_addr *src,
+ETA_COLD int icmp_rx_parse(const uint8_t *icmp, uint32_t len, bool is_v4, const struct ip_addr *src,
 		const struct ip_addr *dst, struct icmp_err *err)
 {
 	const uint8_t *tcp;

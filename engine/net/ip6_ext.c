@@ -15,6 +15,8 @@
 
 #include <netinet/in.h>
 
+#include <eta/abi.h>
+
 #define UNIT_BYTES 8u
 #define OPT_PAD1 0u
 #define OPT_ACTION(type) ((type) >> 6) /* of one who does not know it; 0 = skip */
@@ -63,7 +65,7 @@ static bool is_walked(uint8_t next)
 	       next == IPPROTO_FRAGMENT;
 }
 
-struct ip6_ext ip6_ext_walk(const uint8_t *at, uint32_t left, uint8_t next)
+ETA_COLD struct ip6_ext ip6_ext_walk(const uint8_t *at, uint32_t left, uint8_t next)
 {
 	struct ip6_ext w = {.next = next, .end = IP6_EXT_UPPER};
 	uint32_t n;
@@ -90,7 +92,7 @@ struct ip6_ext ip6_ext_walk(const uint8_t *at, uint32_t left, uint8_t next)
 	return w;
 }
 
-enum ip4_opt_end ip4_opt_walk(const uint8_t *opt, uint32_t bytes)
+ETA_COLD enum ip4_opt_end ip4_opt_walk(const uint8_t *opt, uint32_t bytes)
 {
 	uint32_t i = 0;
 

@@ -198,7 +198,6 @@ static void entry_free(struct ip_frag *frag, struct ip_frag_entry *e)
 
 void ip_frag_sweep(struct ip_frag *frag, struct net_stats *stats, uint64_t now_us)
 {
-	frag->sweep_us = now_us;
 	for (uint32_t i = 0; i < IP_FRAG_ENTRIES; i++) {
 		if (!frag->entry[i].is_used || !is_old(&frag->entry[i], now_us))
 			continue;

@@ -44,7 +44,6 @@
 #define IP_FRAG_ENTRIES 64u
 #define IP_FRAG_RANGES 16u
 #define IP_FRAG_BYTES_MAX 9216u /* of a packet, headers included */
-#define IP_FRAG_TICK_US 1000000u
 #define IP_FRAG_V4_US 30000000u /* as Linux (ipfrag_time): identifications are few */
 #define IP_FRAG_V6_US 60000000u /* RFC 8200 4.5 */
 
@@ -94,7 +93,6 @@ struct ip_frag_entry {
 
 struct ip_frag {
 	struct rte_mempool *pool;
-	uint64_t sweep_us; /* when the table was last looked through */
 	uint32_t used_n;
 	struct ip_frag_entry entry[IP_FRAG_ENTRIES];
 };
@@ -126,13 +124,6 @@ struct rte_mbuf *ip_frag_add(struct ip_frag *frag, struct net_stats *stats,
 
 /* Frees what is too old. Context: cold, core. */
 void ip_frag_sweep(struct ip_frag *frag, struct net_stats *stats, uint64_t now_us);
-
-/* The same, once a second: each turn of the loop. Context: hot, core. */
-static inline void ip_frag_tick(struct ip_frag *frag, struct net_stats *stats, uint64_t now_us)
-{
-	if (ETA_UNLIKELY(frag->used_n > 0) && now_us - frag->sweep_us >= IP_FRAG_TICK_US)
-		ip_frag_sweep(frag, stats, now_us);
-}
 
 /* Return: NULL, or a sentence naming the broken invariant. */
 const char *ip_frag_check(const struct ip_frag *frag);

@@ -33,6 +33,8 @@
 #define ETHER_TYPE_VLAN 0x8100
 #define VLAN_VID_MASK 0x0fff
 #define IPV4_BYTES_MIN 20u
+#define IPV4_NO_OPTIONS 0x45 /* version, and length of the header */
+#define IPV4_FRAGMENT 0x3fff /* MF, or an offset */
 #define IPV6_BYTES 40u
 
 /* One frame on its way through the parser. */
@@ -200,17 +202,37 @@ static inline enum ip_verdict parse_upper(struct rx *rx, uint8_t proto)
 	return LEAVE(rx, rx_foreign_proto, IP_RX_FOREIGN);
 }
 
+/* Options, which are looked at first, or a fragment. Return: is that the verdict, then in @pkt? Not given the cursor, which stays in registers. */
+static ETA_COLD bool v4_is_odd(
+		struct net_stats *stats, struct ip_pkt *pkt, const uint8_t *ip, uint32_t hdr_bytes)
+{
+	struct rx rx = {.stats = stats, .pkt = pkt};
+
+	switch (ip4_opt_walk(ip + IPV4_BYTES_MIN, hdr_bytes - IPV4_BYTES_MIN)) {
+	case IP4_OPT_BAD: LEAVE(&rx, rx_drop_ip_hdr, IP_RX_DROP); return true;
+	case IP4_OPT_ROUTED: LEAVE(&rx, rx_routed, IP_RX_FOREIGN); return true;
+	case IP4_OPT_SKIP: break;
+	}
+	if (load_be16(ip + 6) & IPV4_FRAGMENT)
+		LEAVE(&rx, rx_fragment, IP_RX_FRAGMENT);
+	return load_be16(ip + 6) & IPV4_FRAGMENT;
+}
+
 static inline enum ip_verdict parse_v4(struct rx *rx)
 {
 	const uint8_t *ip = rx->at;
-	uint32_t hdr_bytes, total_bytes, v4_be;
+	uint32_t hdr_bytes = IPV4_BYTES_MIN, total_bytes, v4_be;
 	uint64_t cksum_flags = rx->m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
 
 	if (ETA_UNLIKELY(rx->left < IPV4_BYTES_MIN))
 		return LEAVE(rx, rx_drop_runt, IP_RX_DROP);
-	hdr_bytes = (ip[0] & 0xfu) * 4;
+	if (ETA_UNLIKELY(ip[0] != IPV4_NO_OPTIONS)) {
+		hdr_bytes = (ip[0] & 0xfu) * 4;
+		if (ip[0] >> 4 != 4 || hdr_bytes < IPV4_BYTES_MIN)
+			return LEAVE(rx, rx_drop_ip_hdr, IP_RX_DROP);
+	}
 	total_bytes = load_be16(ip + 2);
-	if (ETA_UNLIKELY(ip[0] >> 4 != 4 || hdr_bytes < IPV4_BYTES_MIN || total_bytes < hdr_bytes))
+	if (ETA_UNLIKELY(total_bytes < hdr_bytes))
 		return LEAVE(rx, rx_drop_ip_hdr, IP_RX_DROP);
 	if (ETA_UNLIKELY(!limit(rx, total_bytes) || hdr_bytes > rx->left))
 		return LEAVE(rx, rx_drop_ip_len, IP_RX_DROP);
@@ -225,43 +247,32 @@ static inline enum ip_verdict parse_v4(struct rx *rx)
 	rx->pkt->tuple.raddr = ip_addr_from_v4(v4_be);
 	memcpy(&v4_be, ip + 16, 4);
 	rx->pkt->tuple.laddr = ip_addr_from_v4(v4_be);
-	/* MF, or an offset; or options, which are looked at first */
-	if (ETA_UNLIKELY((load_be16(ip + 6) & 0x3fff) | (hdr_bytes ^ IPV4_BYTES_MIN))) {
-		enum ip4_opt_end end =
-				ip4_opt_walk(ip + IPV4_BYTES_MIN, hdr_bytes - IPV4_BYTES_MIN);
-
-		if (end == IP4_OPT_BAD)
-			return LEAVE(rx, rx_drop_ip_hdr, IP_RX_DROP);
-		if (end == IP4_OPT_ROUTED)
-			return LEAVE(rx, rx_routed, IP_RX_FOREIGN);
-		if (load_be16(ip + 6) & 0x3fff)
-			return LEAVE(rx, rx_fragment, IP_RX_FRAGMENT);
-	}
+	if (ETA_UNLIKELY((load_be16(ip + 6) & IPV4_FRAGMENT) | (hdr_bytes ^ IPV4_BYTES_MIN)) &&
+			v4_is_odd(rx->stats, rx->pkt, ip, hdr_bytes))
+		return (enum ip_verdict)rx->pkt->verdict;
 	if (ETA_UNLIKELY(ip[16] >= 0xe0)) /* multicast, broadcast */
 		return LEAVE(rx, rx_foreign_proto, IP_RX_FOREIGN);
 	advance(rx, hdr_bytes);
 	return parse_upper(rx, ip[9]);
 }
 
-/* Not inlined, and given numbers alone: the cursor stays in registers. */
-static enum ip_verdict parse_v6_ext(struct rx *rx, uint8_t next)
+/* Extension headers that do not end in an upper layer. */
+static inline enum ip_verdict leave_ext(struct rx *rx, const struct ip6_ext *ext)
 {
-	struct ip6_ext ext = ip6_ext_walk(rx->at, rx->left, next);
-
-	switch ((enum ip6_ext_end)ext.end) {
-	case IP6_EXT_UPPER: break;
+	switch ((enum ip6_ext_end)ext->end) {
 	case IP6_EXT_FRAGMENT: return LEAVE(rx, rx_fragment, IP_RX_FRAGMENT);
 	case IP6_EXT_UNKNOWN: return LEAVE(rx, rx_ext_unknown, IP_RX_FOREIGN);
 	case IP6_EXT_ROUTED: return LEAVE(rx, rx_routed, IP_RX_FOREIGN);
-	case IP6_EXT_BAD: return LEAVE(rx, rx_drop_ext, IP_RX_DROP);
+	case IP6_EXT_UPPER: /* not here */
+	case IP6_EXT_BAD: break;
 	}
-	advance(rx, ext.bytes);
-	return parse_upper(rx, ext.next);
+	return LEAVE(rx, rx_drop_ext, IP_RX_DROP);
 }
 
 static inline enum ip_verdict parse_v6(struct rx *rx)
 {
 	const uint8_t *ip = rx->at;
+	uint8_t next;
 
 	if (ETA_UNLIKELY(rx->left < IPV6_BYTES))
 		return LEAVE(rx, rx_drop_runt, IP_RX_DROP);
@@ -278,9 +289,16 @@ static inline enum ip_verdict parse_v6(struct rx *rx)
 	memcpy(rx->pkt->tuple.laddr.b, ip + 24, 16);
 	if (ETA_UNLIKELY(rx->pkt->tuple.laddr.b[0] == 0xff))
 		return LEAVE(rx, rx_foreign_proto, IP_RX_FOREIGN);
-	if (ETA_LIKELY(ip[6] == IPPROTO_TCP))
-		return parse_upper(rx, IPPROTO_TCP);
-	return parse_v6_ext(rx, ip[6]);
+	next = ip[6];
+	if (ETA_UNLIKELY(next != IPPROTO_TCP)) {
+		struct ip6_ext ext = ip6_ext_walk(rx->at, rx->left, next);
+
+		if (ext.end != IP6_EXT_UPPER)
+			return leave_ext(rx, &ext);
+		advance(rx, ext.bytes);
+		next = ext.next;
+	}
+	return parse_upper(rx, next);
 }
 
 /*
@@ -304,9 +322,8 @@ static inline uint16_t pass_ether(struct rx *rx)
 	return type;
 }
 
-/* All in one, so that the cursor lives in registers. */
-__attribute__((flatten)) enum ip_verdict ip_rx_parse(struct net_stats *stats,
-		const struct port *port, const struct rte_mbuf *m, struct ip_pkt *pkt)
+static __rte_always_inline enum ip_verdict parse(struct net_stats *stats, const struct port *port,
+		const struct rte_mbuf *m, struct ip_pkt *pkt)
 {
 	struct rx rx = {.stats = stats, .m = m, .pkt = pkt, .left = m->data_len};
 	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
@@ -329,4 +346,17 @@ __attribute__((flatten)) enum ip_verdict ip_rx_parse(struct net_stats *stats,
 		return LEAVE(&rx, rx_foreign_mac, IP_RX_FOREIGN);
 	}
 	return type == ETHER_TYPE_IPV4 ? parse_v4(&rx) : parse_v6(&rx);
+}
+
+/* All in one, so that the cursor lives in registers; and with one caller, so that it becomes part of the receive loop. */
+__attribute__((flatten)) enum ip_verdict ip_rx_parse(struct net_stats *stats,
+		const struct port *port, const struct rte_mbuf *m, struct ip_pkt *pkt)
+{
+	return parse(stats, port, m, pkt);
+}
+
+ETA_COLD enum ip_verdict ip_rx_parse_whole(struct net_stats *stats, const struct port *port,
+		const struct rte_mbuf *m, struct ip_pkt *pkt)
+{
+	return parse(stats, port, m, pkt);
 }

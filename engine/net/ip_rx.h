@@ -67,5 +67,8 @@ struct ip_pkt {
  */
 enum ip_verdict ip_rx_parse(struct net_stats *stats, const struct port *port,
 		const struct rte_mbuf *m, struct ip_pkt *pkt);
+/* The same for what ip_frag_add() has made whole. Context: cold, core. */
+enum ip_verdict ip_rx_parse_whole(struct net_stats *stats, const struct port *port,
+		const struct rte_mbuf *m, struct ip_pkt *pkt);
 
 #endif

@@ -63,7 +63,6 @@ uint32_t pmtu_expire(struct pmtu *pmtu, uint64_t now_us)
 	struct pmtu_entry *e = &pmtu->entry[0][0];
 	uint32_t n = 0;
 
-	pmtu->look_us = now_us;
 	for (uint32_t i = 0; i < PMTU_SETS * PMTU_WAYS; i++) {
 		if (e[i].bytes == 0 || e[i].until_us > now_us)
 			continue;

@@ -16,8 +16,7 @@
 
 #define PMTU_SETS 256u /* power of two */
 #define PMTU_WAYS 4u
-#define PMTU_US 600000000u    /* as Linux (mtu_expires) */
-#define PMTU_TICK_US 1000000u /* how often the end is looked for */
+#define PMTU_US 600000000u /* as Linux (mtu_expires) */
 #define PMTU_V4_BYTES_MIN \
 	552u /* as Linux (min_pmtu): less is a lie, or a path that no longer exists */
 #define PMTU_V6_BYTES_MIN 1280u /* RFC 8200 5 */
@@ -29,7 +28,6 @@ struct pmtu_entry {
 };
 
 struct pmtu {
-	uint64_t look_us; /* when the end was last looked for */
 	uint32_t seed;
 	uint32_t n;
 	struct pmtu_entry entry[PMTU_SETS][PMTU_WAYS];

@@ -227,7 +227,7 @@ static void tx_urg(struct tcp_ctx *ctx, struct tcp_txseg *seg)
 }
 
 /* What few connections do: urgent data, probes of the path. */
-static void tx_odd(struct tcp_ctx *ctx, struct tcp_txseg *seg)
+static ETA_COLD void tx_odd(struct tcp_ctx *ctx, struct tcp_txseg *seg)
 {
 	if (ctx->flags & TCP_CTX_URG_SENT)
 		tx_urg(ctx, seg);
@@ -354,6 +354,21 @@ static uint32_t piece_bytes(const struct tcp_ctx *ctx, uint32_t burst)
 	return bytes < burst ? (uint32_t)bytes : burst;
 }
 
+#define ODD_WHOLE 0x80000000u /* just so many, in one segment */
+
+/* More than a segment is queued on a connection with urgent data, a CWR to be said or probes: what may leave of @room? */
+static ETA_COLD uint32_t odd_room(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t room)
+{
+	uint32_t probe = tcp_mtu_piece(e, ctx, room);
+
+	if (probe)
+		return probe | ODD_WHOLE;
+	/* pointer and CWR stand for one segment: they must not be repeated */
+	if (room > ctx->mss && (ctx->flags & TCP_CTX_URG_SENT || ctx->flags2 & TCP_CTX2_CWR_OWED))
+		return ctx->mss;
+	return room;
+}
+
 /* New bytes that may leave in one piece now. */
 static uint32_t sendable(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t pipe)
 {
@@ -378,14 +393,11 @@ static uint32_t sendable(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t 
 			room = burst;
 		if (ETA_UNLIKELY(ctx->flags & (TCP_CTX_URG_SENT | TCP_CTX_PLPMTUD) ||
 				    ctx->flags2 & TCP_CTX2_CWR_OWED)) {
-			uint32_t probe = tcp_mtu_piece(e, ctx, room);
+			uint32_t odd = odd_room(e, ctx, room);
 
-			if (probe)
-				return probe;
-			/* pointer and CWR stand for one segment: they must not be repeated */
-			if (room > mss && (ctx->flags & TCP_CTX_URG_SENT ||
-							  ctx->flags2 & TCP_CTX2_CWR_OWED))
-				room = mss;
+			if (odd & ODD_WHOLE)
+				return odd & ~ODD_WHOLE;
+			room = odd;
 		}
 	}
 	if (ETA_UNLIKELY(ctx->flags2 & TCP_CTX2_PACED))
