@@ -142,6 +142,21 @@ static uint32_t retries_of(const struct tcp_env *e, const struct tcp_ctx *ctx)
 	return ctx->flags & TCP_CTX_RD_CLOSED ? conf->orphan_retries : conf->data_retries;
 }
 
+/* The peer has taken back the window that bytes in flight lie in: as long as it answers it lives (RFC 9293 3.8.6, as Linux). */
+static bool is_held_back(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	uint32_t patience_ms = e->stack->conf.rto_us_max / 1000 * 2;
+
+	if (ctx->snd_wnd || !tcp_state_sends(ctx->state) || ctx->flags & TCP_CTX_RD_CLOSED)
+		return false;
+	if (ctx->user_timeout_ms)
+		patience_ms = ctx->user_timeout_ms;
+	if (e->now_ms - ctx->rx_last_ms >= patience_ms)
+		return false;
+	ctx->rtx_first_ms = ctx->rx_last_ms ? ctx->rx_last_ms : 1; /* patience begins anew */
+	return true;
+}
+
 static bool is_hopeless(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t tries)
 {
 	if (ctx->rtx_first_ms == 0) {
@@ -188,7 +203,7 @@ static bool fire_rtx(const struct tcp_env *e, struct tcp_ctx *ctx)
 	}
 	if (ctx->state == TCP_STATE_SYN_RECEIVED && tcp_embryo_waits(e, ctx))
 		return false;
-	if (is_hopeless(e, ctx, ctx->backoff_n)) {
+	if (is_hopeless(e, ctx, ctx->backoff_n) && !is_held_back(e, ctx)) {
 		TCP_COUNT(e, abort_on_timeout);
 		return tcp_conn_end(e, ctx, tcp_icmp_timed_out(ctx));
 	}
