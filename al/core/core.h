@@ -84,11 +84,13 @@ void al_conn_forget(struct al_conn *conn);
 
 /* Copy out at most the iovecs' room. Return bytes; 0 = end of stream; -EAGAIN; -errno (the connection's error, said once as by SO_ERROR). */
 ssize_t al_conn_recv(struct al_conn *conn, const struct iovec *iov, int iov_n, bool peek);
-/* Copy in as much as the send buffer takes. Return bytes > 0; -EAGAIN (WRITE event will come); -EPIPE; -errno. @more: MSG_MORE. */
-ssize_t al_conn_send(struct al_conn *conn, const struct iovec *iov, int iov_n, bool more);
+/* Copy in as much as the send buffer takes. Return bytes > 0; -EAGAIN (WRITE event will come); -EPIPE; -errno.
+ * @how: ETA_DB_MORE (MSG_MORE), ETA_DB_EOR (MSG_EOR; counts if all bytes are taken). */
+ssize_t al_conn_send(struct al_conn *conn, const struct iovec *iov, int iov_n, unsigned int how);
 
 /* Urgent data (MSG_OOB). send: the last byte is urgent. recv: 1, -EINVAL none or read already or inline, -EAGAIN announced but not here yet. */
-ssize_t al_conn_send_urgent(struct al_conn *conn, const struct iovec *iov, int iov_n);
+ssize_t al_conn_send_urgent(
+		struct al_conn *conn, const struct iovec *iov, int iov_n, unsigned int how);
 ssize_t al_conn_recv_urgent(struct al_conn *conn, uint8_t *byte, bool peek);
 bool al_conn_at_mark(struct al_conn *conn); /* SIOCATMARK */
 /* Zero-copy receive: ranges of readable bytes, valid until consumed. Return ranges; 0 none readable; -ENODATA end of

@@ -285,10 +285,12 @@ static ssize_t send_held(
 		want_write(conn);
 		return -EAGAIN;
 	}
+	if (ETA_UNLIKELY(done < want))
+		op &= ~ETA_DB_EOR; /* the record ends with a later call */
 	if (ETA_UNLIKELY(urgent)) {
 		eta_store_relaxed_u32(&conn->al->snd_urg, conn->snd_tail);
 		__atomic_or_fetch(&conn->al->wants, ETA_WANT_URG, __ATOMIC_RELEASE);
-		op = ETA_DB_PARAM;
+		op = ETA_DB_PARAM | (op & ETA_DB_EOR);
 	}
 	eta_store_release_u32(&conn->al->snd_tail, conn->snd_tail);
 	if (ETA_UNLIKELY(al_ring_op(conn, op, 0, 0)))
@@ -367,9 +369,9 @@ static ssize_t send_short_mt(struct al_conn *conn, const struct iovec *iov, uint
 	return ret;
 }
 
-ssize_t al_conn_send(struct al_conn *conn, const struct iovec *iov, int iov_n, bool more)
+ssize_t al_conn_send(struct al_conn *conn, const struct iovec *iov, int iov_n, unsigned int how)
 {
-	uint32_t op = more ? ETA_DB_DATA | ETA_DB_MORE : ETA_DB_DATA;
+	uint32_t op = ETA_DB_DATA | how;
 	ssize_t ret = 0;
 
 	if (ETA_LIKELY(iov_n == 1 && iov->iov_len))
@@ -378,9 +380,10 @@ ssize_t al_conn_send(struct al_conn *conn, const struct iovec *iov, int iov_n, b
 	return ETA_LIKELY(ret != 0) ? ret : send_any(conn, iov, iov_n, op, false);
 }
 
-ssize_t al_conn_send_urgent(struct al_conn *conn, const struct iovec *iov, int iov_n)
+ssize_t al_conn_send_urgent(
+		struct al_conn *conn, const struct iovec *iov, int iov_n, unsigned int how)
 {
-	return send_any(conn, iov, iov_n, ETA_DB_DATA, true);
+	return send_any(conn, iov, iov_n, ETA_DB_DATA | how, true);
 }
 
 bool al_snd_has_room(struct al_conn *conn)

@@ -254,11 +254,16 @@ int eta_connect(const struct sockaddr *remote, socklen_t remote_len, const struc
 
 /* ---- bytes ---- */
 
+static inline unsigned int native_how(unsigned int flags)
+{
+	return flags & ETA_MORE ? ETA_DB_MORE : 0;
+}
+
 ssize_t eta_sendv(eta_conn_t handle, const struct iovec *iov, int iov_n, unsigned int flags)
 {
 	struct al_conn *conn = native_conn(handle);
 
-	return ETA_LIKELY(conn != NULL) ? al_conn_send(conn, iov, iov_n, (flags & ETA_MORE) != 0)
+	return ETA_LIKELY(conn != NULL) ? al_conn_send(conn, iov, iov_n, native_how(flags))
 					: -EBADF;
 }
 
@@ -267,8 +272,7 @@ ssize_t eta_send(eta_conn_t handle, const void *bytes, size_t len, unsigned int 
 	const struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = len};
 	struct al_conn *conn = native_conn(handle);
 
-	return ETA_LIKELY(conn != NULL) ? al_conn_send(conn, &iov, 1, (flags & ETA_MORE) != 0)
-					: -EBADF;
+	return ETA_LIKELY(conn != NULL) ? al_conn_send(conn, &iov, 1, native_how(flags)) : -EBADF;
 }
 
 ssize_t eta_recv(eta_conn_t handle, void *bytes, size_t len, unsigned int flags)

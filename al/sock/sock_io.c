@@ -242,30 +242,47 @@ ssize_t al_sock_recv(struct al_sock *sock, const struct iovec *iov, int iov_n, i
 
 /* ---- send ---- */
 
+/* @is_last: the call has no bytes beyond these. */
+static inline unsigned int send_how(int flags, bool is_last)
+{
+	if (!is_last)
+		return ETA_DB_MORE;
+	return (flags & MSG_MORE ? ETA_DB_MORE : 0) | (flags & MSG_EOR ? ETA_DB_EOR : 0);
+}
+
 static ssize_t send_once(struct al_sock *sock, const struct iovec *iov, int iov_n, size_t done,
 		size_t want, int flags)
 {
 	struct iovec part[IO_IOV];
 	const struct iovec *at = iov;
 	int at_n = iov_n;
+	unsigned int how;
 	ssize_t n;
 
 	if (done || iov_n > IO_IOV) {
 		at_n = iov_rest(part, iov, iov_n, done);
 		at = part;
 	}
+	how = send_how(flags, al_iov_bytes(at, at_n) == want - done);
 	al_lock_take(&sock->snd_lock);
 	if (sock->state == AL_SOCK_CONNECTING)
 		n = -EAGAIN;
 	else if (sock->state != AL_SOCK_OPEN || sock->snd_shut)
 		n = -EPIPE;
 	else if (flags & MSG_OOB)
-		n = al_conn_send_urgent(sock->conn, at, at_n);
+		n = al_conn_send_urgent(sock->conn, at, at_n, how);
 	else
-		n = al_conn_send(sock->conn, at, at_n,
-				(flags & MSG_MORE) || al_iov_bytes(at, at_n) < want - done);
+		n = al_conn_send(sock->conn, at, at_n, how);
 	al_lock_drop(&sock->snd_lock);
 	return n;
+}
+
+static ssize_t send_kernel(struct al_sock *sock, const struct iovec *iov, int iov_n, int flags)
+{
+	struct msghdr msg = {.msg_iovlen = (size_t)iov_n};
+
+	memcpy(&msg.msg_iov, &iov, sizeof(iov));
+	return kern_sendmsg(al_sock_fd(sock), &msg, flags);
 }
 
 static ssize_t send_failed(ssize_t error, int flags)
@@ -289,8 +306,6 @@ ssize_t al_sock_send(struct al_sock *sock, const struct iovec *iov, int iov_n, i
 	/* MSG_ZEROCOPY without SO_ZEROCOPY, which we refuse, is nothing: as with Linux. */
 	if (flags & MSG_FASTOPEN)
 		return -EISCONN;
-	if (want == 0)
-		return sock->snd_shut ? send_failed(-EPIPE, flags) : 0;
 	for (;;) {
 		n = send_once(sock, iov, iov_n, done, want, flags);
 		if (n > 0) {
@@ -300,6 +315,8 @@ ssize_t al_sock_send(struct al_sock *sock, const struct iovec *iov, int iov_n, i
 				return (ssize_t)done;
 			continue;
 		}
+		if (n == 0) /* nothing was to be sent, and it might have been */
+			return 0;
 		if (n != -EAGAIN)
 			return done ? (ssize_t)done : send_failed(n, flags);
 		if (!drained) {
@@ -315,7 +332,7 @@ ssize_t al_sock_send(struct al_sock *sock, const struct iovec *iov, int iov_n, i
 		if (n < 0)
 			return done ? (ssize_t)done : n;
 		if (sock->state == AL_SOCK_KERNEL)
-			return kern_writev(al_sock_fd(sock), iov, iov_n);
+			return send_kernel(sock, iov, iov_n, flags);
 	}
 }
 

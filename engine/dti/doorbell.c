@@ -210,24 +210,43 @@ static bool head_fits(const struct dti_ctx *c, uint32_t head)
 	return head - c->rcv_head <= c->rcv_tail - c->rcv_head;
 }
 
-static inline void move_tcp(struct dti *d, uint32_t idx, bool is_read, bool is_written, bool more)
+/*
+ * A word on the newest bytes: more follows, or a record ends. Where, TCP has to know before it sends what follows; doorbells of several
+ * rings may come in another order, then it is within what is queued.
+ */
+static ETA_COLD void write_how(
+		struct dti *d, const struct doorbell *b, bool is_written, unsigned int how)
 {
-	const struct dti_ctx *c = &d->ctx[idx];
-	struct tcp_ctx *t = &d->tcp->ctx[idx];
+	struct tcp_ctx *t = &d->tcp->ctx[b->idx];
+	uint32_t tail = d->ctx[b->idx].snd_tail;
 
-	if (is_read && is_written && !more) {
+	if (how & ETA_DB_EOR)
+		tcp_eor(d->tcp, t, b->db.snd_tail);
+	if (is_written && how & ETA_DB_MORE)
+		tcp_write_more(d->tcp, dti_env(d), t, tail, d->now_us);
+	else if (is_written)
+		tcp_write(d->tcp, dti_env(d), t, tail, d->now_us);
+}
+
+static inline void move_tcp(struct dti *d, const struct doorbell *b, bool is_read, bool is_written,
+		unsigned int how)
+{
+	const struct dti_ctx *c = &d->ctx[b->idx];
+	struct tcp_ctx *t = &d->tcp->ctx[b->idx];
+
+	if (is_read && is_written && !how) {
 		tcp_read_write(d->tcp, dti_env(d), t, c->rcv_head, c->snd_tail, d->now_us);
 		return;
 	}
 	if (is_read)
 		tcp_read(d->tcp, dti_env(d), t, c->rcv_head, d->now_us);
-	if (is_written && ETA_UNLIKELY(more))
-		tcp_write_more(d->tcp, dti_env(d), t, c->snd_tail, d->now_us);
+	if (ETA_UNLIKELY(how))
+		write_how(d, b, is_written, how);
 	else if (is_written)
 		tcp_write(d->tcp, dti_env(d), t, c->snd_tail, d->now_us);
 }
 
-bool doorbell_counters(struct dti *d, const struct doorbell *b, bool more)
+bool doorbell_counters(struct dti *d, const struct doorbell *b, unsigned int how)
 {
 	struct dti_ctx *c = &d->ctx[b->idx];
 	uint32_t tail = b->db.snd_tail, head = b->db.rcv_head;
@@ -250,7 +269,7 @@ bool doorbell_counters(struct dti *d, const struct doorbell *b, bool more)
 	if (ETA_UNLIKELY((c->flags & (DTI_CTX_TCP_USED | DTI_CTX_CLOSING)) != DTI_CTX_TCP_USED))
 		event_mark(d, b->idx, 0);
 	if (c->flags & DTI_CTX_TCP_USED)
-		move_tcp(d, b->idx, is_read, is_written, more);
+		move_tcp(d, b, is_read, is_written, how);
 	/* what AL has moved itself is no event: its record follows at once */
 	if (is_read)
 		place_update_ring_at(d, b->idx, b->en);
@@ -311,7 +330,7 @@ static void act(struct dti *d, struct doorbell *b)
 	if ((c->flags & DTI_CTX_TCP_USED) || dti_is_open(d, c)) {
 		if (ETA_UNLIKELY(op == ETA_DB_PARAM))
 			take_urgent(d, b);
-		if (!doorbell_counters(d, b, b->db.op & ETA_DB_MORE))
+		if (!doorbell_counters(d, b, b->db.op & (ETA_DB_MORE | ETA_DB_EOR)))
 			return;
 		if (b->db.op & ETA_DB_WANT_WRITE) {
 			c->flags |= DTI_CTX_WANT_WRITE;

@@ -132,7 +132,7 @@ static void connect_go(struct dti *d, struct doorbell *b, const struct eta_dti_a
 	tcp_connect(d->tcp, dti_env(d), &d->tcp->ctx[b->idx], &c->tuple, &param, d->now_us);
 	/* bytes queued before the handshake */
 	if ((c->flags & DTI_CTX_TCP_USED) && (b->db.snd_tail | b->db.rcv_head) != 0)
-		(void)doorbell_counters(d, b, false);
+		(void)doorbell_counters(d, b, 0);
 }
 
 void doorbell_connect(struct dti *d, struct doorbell *b)

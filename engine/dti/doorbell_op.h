@@ -23,8 +23,8 @@ struct doorbell {
 	uint16_t ring;         /* it came by */
 };
 
-/* The counters of @b, of an open DTI; @more: ETA_DB_MORE. Return: false = the DTI is being killed. Context: hot. */
-bool doorbell_counters(struct dti *d, const struct doorbell *b, bool more);
+/* The counters of @b, of an open DTI; @how: ETA_DB_MORE, ETA_DB_EOR. Return: false = the DTI is being killed. Context: hot. */
+bool doorbell_counters(struct dti *d, const struct doorbell *b, unsigned int how);
 /* CONNECT. */
 void doorbell_connect(struct dti *d, struct doorbell *b);
 /* @op on a DTI that no context is bound to: SUBSCRIBE before LISTEN, CLOSE of a failed open. */

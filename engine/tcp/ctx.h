@@ -114,6 +114,7 @@ enum tcp_loss_state {
 #define TCP_CTX2_TFO 0x00040000u
 #define TCP_CTX2_TFO_OPT 0x00080000u  /* ... SYN or SYN-ACK carry the option */
 #define TCP_CTX2_SYN_DUE 0x00100000u  /* ... the SYN waits for what the user writes first */
+#define TCP_CTX2_EOR 0x00800000u      /* ends of records are not acknowledged: eor_ext is valid */
 #define TCP_CTX2_DEFERRED 0x00200000u /* embryo: the handshake is complete, data is waited for */
 
 #define TCP_CTX_CC_WORDS 12
@@ -261,7 +262,7 @@ struct tcp_ctx {
 		} fastopen;
 	};
 	uint16_t fastopen_n; /* listener: connections pending, see fastopen_qlen */
-	uint16_t pad5;
+	uint16_t eor_ext;    /* extension with ends of records (tcp_eor.c), 0 = none */
 
 	/* line 7: statistics of this connection */
 	uint64_t tx_bytes; /* acknowledged */

@@ -316,6 +316,12 @@ void tcp_write_more(struct tcp_stack *stack, struct core *env, struct tcp_ctx *c
 void tcp_urgent(struct tcp_ctx *ctx, uint32_t snd_up);
 
 /*
+ * The byte before stream offset @snd_off ends a record (MSG_EOR): no segment carries it and what follows. Before the tcp_write() that
+ * queues it. Forgotten where there is no room for more ends, see tcp_eor.c.
+ */
+void tcp_eor(struct tcp_stack *stack, struct tcp_ctx *ctx, uint32_t snd_off);
+
+/*
  * The user has consumed bytes up to stream offset @rcv_head (not beyond what was readable): a
  * window update may be owed. Context: hot.
  */

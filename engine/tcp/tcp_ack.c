@@ -235,6 +235,8 @@ static void conclude(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ac
 		tcp_pace_update(ctx);
 	if (a->flags & TCP_ACK_UNA)
 		arm(e, ctx, a);
+	if (ctx->flags2 & TCP_CTX2_EOR)
+		tcp_eor_acked(e->stack, ctx);
 	ctx->flags2 |= TCP_CTX2_MORE_OVER;
 	if (tcp_tx_pending(ctx) || ctx->lost_bytes || lost)
 		tcp_owe(e, ctx, TCP_CTX_OUTPUT);

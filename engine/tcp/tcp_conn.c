@@ -199,6 +199,8 @@ void tcp_conn_time_wait(const struct tcp_env *e, struct tcp_ctx *ctx)
 	ctx->delack_at_ms = 0;
 	ctx->xmit_at_ms = 0;
 	ctx->loss_state = TCP_LOSS_OPEN;
+	if (ctx->flags2 & TCP_CTX2_EOR)
+		tcp_eor_clear(e->stack, ctx);
 	ctx->flags &= ~(TCP_CTX_PERSIST | TCP_CTX_PROBED | TCP_CTX_ACK_OWED | TCP_CTX_OUTPUT |
 			TCP_CTX_CAREFUL);
 	tcp_sent_clear(e->stack, ctx);
@@ -229,6 +231,8 @@ bool tcp_conn_end(const struct tcp_env *e, struct tcp_ctx *ctx, enum eta_status 
 	tcp_flush_del(e->stack, ctx);
 	tcp_sent_clear(e->stack, ctx);
 	tcp_ext_put(e->stack, &ctx->ooo_ext);
+	if (ETA_UNLIKELY(ctx->flags2 & TCP_CTX2_EOR))
+		tcp_eor_clear(e->stack, ctx);
 	ctx->rtx_at_ms = 0;
 	ctx->delack_at_ms = 0;
 	ctx->xmit_at_ms = 0;

@@ -148,6 +148,7 @@ static const char *check_send(const struct tcp_stack *stack, const struct tcp_ct
 static const char *check_loss(const struct tcp_stack *stack, const struct tcp_ctx *ctx)
 {
 	uint32_t flight = ctx->snd_nxt - ctx->snd_una;
+	const char *broken;
 
 	if (ctx->cwnd < ctx->mss && tcp_state_sends(ctx->state) && ctx->mss == ctx->mss_base)
 		return "cwnd >= mss";
@@ -163,7 +164,8 @@ static const char *check_loss(const struct tcp_stack *stack, const struct tcp_ct
 		return "a log is for bytes in flight";
 	if (ctx->flags2 & TCP_CTX2_TLP && !(ctx->flags & TCP_CTX_CAREFUL))
 		return "the answer to a probe takes the slow path";
-	return tcp_sent_check(stack, ctx);
+	broken = tcp_eor_check(stack, ctx);
+	return broken ? broken : tcp_sent_check(stack, ctx);
 }
 
 static const char *check_receive(const struct tcp_stack *stack, const struct tcp_ctx *ctx)
@@ -209,7 +211,8 @@ const char *tcp_ctx_check(const struct tcp_stack *stack, const struct tcp_ctx *c
 	if (ctx->state >= TCP_STATES_N)
 		return "state is one of RFC 9293's";
 	if (ctx->state == TCP_STATE_UNUSED) {
-		if (ctx->wheel_slot || ctx->sent_log || ctx->ooo_ext || ctx->flags & TCP_CTX_LISTED)
+		if (ctx->wheel_slot || ctx->sent_log || ctx->ooo_ext || ctx->eor_ext ||
+				ctx->flags & TCP_CTX_LISTED)
 			return "an unused context is on no list";
 		return NULL;
 	}
@@ -241,7 +244,7 @@ const char *tcp_stack_check(const struct tcp_stack *stack)
 			return broken;
 		in_wheel += ctx->wheel_slot != 0;
 		listed += !!(ctx->flags & TCP_CTX_LISTED);
-		exts += ctx->ooo_ext != 0;
+		exts += (ctx->ooo_ext != 0) + (ctx->eor_ext != 0);
 		logs += ctx->sent_log != 0;
 	}
 	for (uint32_t i = stack->ext_free; i; i = stack->ext[i].n) {

@@ -130,8 +130,8 @@ enum tcp_verdict tcp_syn_sent_rx(
 enum tcp_verdict tcp_time_wait_rx(
 		const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_seg *seg);
 
-#define TCP_CTX2_CAREFUL \
-	(TCP_CTX2_TLP | TCP_CTX2_CE_LAST) /* why every segment takes the slow path */
+/* why every segment takes the slow path */
+#define TCP_CTX2_CAREFUL (TCP_CTX2_TLP | TCP_CTX2_CE_LAST | TCP_CTX2_EOR)
 
 /* One of the reasons has changed. */
 static inline void tcp_rx_careful(struct tcp_ctx *ctx)
@@ -183,6 +183,15 @@ static inline bool tcp_may_send(const struct tcp_ctx *ctx)
 	return tcp_state_sends(ctx->state) ||
 	       (ctx->state == TCP_STATE_SYN_RECEIVED && ctx->flags2 & TCP_CTX2_TFO &&
 			       ctx->flags & TCP_CTX_PASSIVE);
+}
+
+/* Has the connection a stream that the user may add to? */
+static inline bool tcp_may_write(const struct tcp_ctx *ctx)
+{
+	const uint32_t states = 1u << TCP_STATE_SYN_SENT | 1u << TCP_STATE_SYN_RECEIVED |
+				1u << TCP_STATE_ESTABLISHED | 1u << TCP_STATE_CLOSE_WAIT;
+
+	return !(ctx->flags & TCP_CTX_FIN_QUEUED) && (1u << ctx->state & states);
 }
 
 static inline bool tcp_state_receives(uint8_t state)
@@ -340,6 +349,22 @@ bool tcp_sent_any_again(const struct tcp_env *e, const struct tcp_ctx *ctx);
 /* Nothing is in flight, or all that is known of it is to be forgotten. */
 void tcp_sent_clear(struct tcp_stack *stack, struct tcp_ctx *ctx);
 const char *tcp_sent_check(const struct tcp_stack *stack, const struct tcp_ctx *ctx);
+
+/* ---- ends of records (tcp_eor.c); valid with EOR ---- */
+
+/* The first end of a record inside (@lo, @hi), @hi if there is none. */
+uint32_t tcp_eor_first(
+		const struct tcp_stack *stack, const struct tcp_ctx *ctx, uint32_t lo, uint32_t hi);
+/* The last one there, @lo if there is none. */
+uint32_t tcp_eor_last(
+		const struct tcp_stack *stack, const struct tcp_ctx *ctx, uint32_t lo, uint32_t hi);
+/* Does a record end at @seq? */
+bool tcp_eor_is_at(const struct tcp_stack *stack, const struct tcp_ctx *ctx, uint32_t seq);
+/* snd_una has moved. */
+void tcp_eor_acked(struct tcp_stack *stack, struct tcp_ctx *ctx);
+/* The connection sends no more. */
+void tcp_eor_clear(struct tcp_stack *stack, struct tcp_ctx *ctx);
+const char *tcp_eor_check(const struct tcp_stack *stack, const struct tcp_ctx *ctx);
 
 /* ---- RACK and TLP (tcp_rack.c) ---- */
 

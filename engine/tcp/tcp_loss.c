@@ -397,8 +397,11 @@ static bool output_first(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t 
 {
 	uint32_t flight = ctx->snd_nxt - ctx->snd_una;
 	uint32_t len = flight < ctx->mss ? flight : ctx->mss;
-	uint32_t n = tcp_tx_range(e, ctx, ctx->snd_una, ctx->snd_una + len, true);
+	uint32_t n;
 
+	if (ctx->flags2 & TCP_CTX2_EOR)
+		len = tcp_eor_first(e->stack, ctx, ctx->snd_una, ctx->snd_una + len) - ctx->snd_una;
+	n = tcp_tx_range(e, ctx, ctx->snd_una, ctx->snd_una + len, true);
 	if (n == 0)
 		return false;
 	ctx->flags &= ~TCP_CTX_RTX_ONE;
@@ -448,6 +451,8 @@ bool tcp_loss_output(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t *pip
 			return true;
 		r = &log->r[log->first + i];
 		len = r->hi - r->lo;
+		if (ETA_UNLIKELY(ctx->flags2 & TCP_CTX2_EOR))
+			len = tcp_eor_first(e->stack, ctx, r->lo, r->hi) - r->lo;
 		if (ETA_UNLIKELY(ctx->flags2 & TCP_CTX2_PACED))
 			room = tcp_pace_room(e, ctx, room, len < ctx->mss ? len : ctx->mss);
 		len = piece_of(e, ctx, len, room);

@@ -172,6 +172,8 @@ static bool probe_again(const struct tcp_env *e, struct tcp_ctx *ctx)
 		return false;
 	r = &log->r[log->first + log->n - 1];
 	lo = r->hi - r->lo > ctx->mss ? r->hi - ctx->mss : r->lo;
+	if (ctx->flags2 & TCP_CTX2_EOR)
+		lo = tcp_eor_last(e->stack, ctx, lo, r->hi);
 	if (r->state != TCP_SENT_OUT || !tcp_sent_cut(e, ctx, lo))
 		return false;
 	if (tcp_tx_range(e, ctx, lo, ctx->snd_nxt, true) == 0)

@@ -86,6 +86,7 @@
 	X(dsack_old_sent, "TcpExtTCPDSACKOldSent")               \
 	X(dsack_ofo_sent, "TcpExtTCPDSACKOfoSent")               \
 	X(ext_full, "TcpExtTCPExtFull")                          \
+	X(eor_full, "TcpExtTCPEorFull")                          \
 	X(log_full, "TcpExtTCPSentLogFull")                      \
 	X(hystart_delay, "TcpExtTCPHystartDelayDetect")          \
 	X(delivered_ce, "TcpExtTCPDeliveredCE")                  \

@@ -235,6 +235,15 @@ static ETA_COLD void tx_odd(struct tcp_ctx *ctx, struct tcp_txseg *seg)
 		seg->mss = (uint16_t)seg->len; /* in one piece */
 }
 
+/* What ECN and records make of a segment that is about to leave. */
+static void tx_marks(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_txseg *seg)
+{
+	if (ctx->flags2 & TCP_CTX2_ECN)
+		tcp_ecn_tx(ctx, seg);
+	if (ctx->flags2 & TCP_CTX2_EOR && tcp_eor_is_at(e->stack, ctx, seg->seq + seg->len))
+		seg->flags |= TCP_PSH;
+}
+
 /* What pacing and ECN note of a segment that has left. */
 static void sent_marks(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_txseg *seg,
 		uint32_t sent)
@@ -277,8 +286,8 @@ uint32_t tcp_tx_range(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t seq
 		seg.flags |= TCP_PSH;
 	if (ETA_UNLIKELY(ctx->flags & (TCP_CTX_URG_SENT | TCP_CTX_PLPMTUD)))
 		tx_odd(ctx, &seg);
-	if (ETA_UNLIKELY(ctx->flags2 & TCP_CTX2_ECN))
-		tcp_ecn_tx(ctx, &seg);
+	if (ETA_UNLIKELY(ctx->flags2 & (TCP_CTX2_ECN | TCP_CTX2_EOR)))
+		tx_marks(e, ctx, &seg);
 	sent = tcp_up_send(e->core, ctx, NULL, &seg);
 	if (len == 0)
 		sent = 0; /* a lone FIN that could not go: lost by the network */
@@ -359,7 +368,8 @@ static uint32_t piece_bytes(const struct tcp_ctx *ctx, uint32_t burst)
 /* More than a segment is queued on a connection with urgent data, a CWR to be said or probes: what may leave of @room? */
 static ETA_COLD uint32_t odd_room(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t room)
 {
-	uint32_t probe = tcp_mtu_piece(e, ctx, room);
+	/* a probe does not cross the end of a record */
+	uint32_t probe = ctx->flags2 & TCP_CTX2_EOR ? 0 : tcp_mtu_piece(e, ctx, room);
 
 	if (probe)
 		return probe | ODD_WHOLE;
@@ -367,6 +377,14 @@ static ETA_COLD uint32_t odd_room(const struct tcp_env *e, struct tcp_ctx *ctx, 
 	if (room > ctx->mss && (ctx->flags & TCP_CTX_URG_SENT || ctx->flags2 & TCP_CTX2_CWR_OWED))
 		return ctx->mss;
 	return room;
+}
+
+/* New bytes of @len that belong to the same record as the first. */
+static uint32_t first_record(const struct tcp_env *e, const struct tcp_ctx *ctx, uint32_t len)
+{
+	if (!(ctx->flags2 & TCP_CTX2_EOR))
+		return len;
+	return tcp_eor_first(e->stack, ctx, ctx->snd_nxt, ctx->snd_nxt + len) - ctx->snd_nxt;
 }
 
 /* New bytes that may leave in one piece now. */
@@ -400,8 +418,15 @@ static uint32_t sendable(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t 
 			room = odd;
 		}
 	}
-	if (ETA_UNLIKELY(ctx->flags2 & TCP_CTX2_PACED))
-		room = tcp_pace_room(e, ctx, room, avail < mss ? avail : mss);
+	if (ETA_UNLIKELY(ctx->flags2 & (TCP_CTX2_PACED | TCP_CTX2_EOR))) {
+		uint32_t record = first_record(e, ctx, avail);
+
+		if (ctx->flags2 & TCP_CTX2_PACED)
+			room = tcp_pace_room(e, ctx, room, record < mss ? record : mss);
+		if (record < avail && record <= room)
+			return record;
+		avail = record;
+	}
 	if (avail <= room)
 		return with_tail(ctx, avail);
 	if (room >= mss)
@@ -539,6 +564,7 @@ bool tcp_tx_probe_new(const struct tcp_env *e, struct tcp_ctx *ctx)
 	uint32_t len = avail < ctx->mss ? avail : ctx->mss;
 	uint32_t n;
 
+	len = first_record(e, ctx, len);
 	if (!tcp_state_sends(ctx->state) || ctx->flags & TCP_CTX_FIN_SENT || len == 0 || room < len)
 		return false;
 	n = tcp_tx_range(e, ctx, ctx->snd_nxt, ctx->snd_nxt + len, false);
@@ -562,8 +588,10 @@ void tcp_tx_window_probe(const struct tcp_env *e, struct tcp_ctx *ctx)
 		 * SWS).
 		 */
 		uint32_t len = avail < wroom ? avail : wroom;
-		uint32_t n = tcp_tx_range(e, ctx, ctx->snd_nxt, ctx->snd_nxt + len, false);
+		uint32_t n;
 
+		len = first_record(e, ctx, len);
+		n = tcp_tx_range(e, ctx, ctx->snd_nxt, ctx->snd_nxt + len, false);
 		if (n) {
 			new_sent(e, ctx, n);
 			return;

@@ -50,21 +50,12 @@ void tcp_listen(struct tcp_stack *stack, struct tcp_ctx *ctx, const struct tcp_p
 	tcp_conn_set_state(&e, ctx, TCP_STATE_LISTEN);
 }
 
-/* Has the connection a stream that the user may add to? */
-static bool may_write(const struct tcp_ctx *ctx)
-{
-	const uint32_t states = 1u << TCP_STATE_SYN_SENT | 1u << TCP_STATE_SYN_RECEIVED |
-				1u << TCP_STATE_ESTABLISHED | 1u << TCP_STATE_CLOSE_WAIT;
-
-	return !(ctx->flags & TCP_CTX_FIN_QUEUED) && (1u << ctx->state & states);
-}
-
 static inline void write_to(
 		const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t snd_tail, uint32_t more)
 {
 	uint32_t tail = ctx->iss + 1 + snd_tail;
 
-	if (!may_write(ctx) || seq_lt(tail, ctx->snd_tail) ||
+	if (!tcp_may_write(ctx) || seq_lt(tail, ctx->snd_tail) ||
 			tail - ctx->snd_una > TCP_SND_BYTES_MAX + 1)
 		return;
 	if (ctx->snd_tail == ctx->snd_una)
@@ -101,7 +92,7 @@ void tcp_urgent(struct tcp_ctx *ctx, uint32_t snd_up)
 	uint32_t up = ctx->iss + 1 + snd_up;
 	uint32_t ahead = up - ctx->snd_una;
 
-	if (!may_write(ctx) || ahead == 0 || ahead > TCP_SND_BYTES_MAX + 1)
+	if (!tcp_may_write(ctx) || ahead == 0 || ahead > TCP_SND_BYTES_MAX + 1)
 		return;
 	if (ctx->flags & TCP_CTX_URG_SENT && seq_le(up, ctx->snd_up))
 		return;
@@ -152,7 +143,7 @@ void tcp_read_write(struct tcp_stack *stack, struct core *env, struct tcp_ctx *c
 
 static void queue_fin(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
-	if (!may_write(ctx))
+	if (!tcp_may_write(ctx))
 		return;
 	ctx->flags |= TCP_CTX_FIN_QUEUED;
 	if (ctx->state == TCP_STATE_ESTABLISHED)

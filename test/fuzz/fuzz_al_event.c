@@ -276,7 +276,7 @@ static void op_run(struct fuzz_in *in)
 		fuzz_require(buf[1] == 0x5a && buf[32768 + iov[1].iov_len] == 0x5a,
 				"nothing beside the buffers");
 		break;
-	case 2: al_conn_send(*slot, iov, 2, false); break;
+	case 2: al_conn_send(*slot, iov, 2, 0); break;
 	case 3: al_conn_shut_wr(*slot); break;
 	case 4:
 		al_conn_close(*slot, (fuzz_u8(in) & 1) != 0);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Facts: flags of send and receive, what is readable and unsent, TCP_INQ, SO_RCVLOWAT, TCP_NOTSENT_LOWAT, TCP_CORK. */
+/* Facts: flags of send and receive, what is readable and unsent, TCP_INQ, SO_RCVLOWAT, TCP_NOTSENT_LOWAT, TCP_CORK, MSG_EOR. */
 #include <sys/ioctl.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 
 #include <linux/sockios.h>
 
@@ -97,6 +98,7 @@ static void holding(void)
 	char buf[16];
 	int64_t start;
 
+	poll(NULL, 0, 80); /* an ACK of the command would let it go */
 	send(fd, "a", 1, MSG_MORE);
 	poll(NULL, 0, 50);
 	ioctl(fd, FIONREAD, &n);
@@ -123,6 +125,88 @@ static void holding(void)
 			start >= 150 && start < 600 ? "yes"
 			: start < 150               ? "no, before"
 						    : "no, later");
+	close(fd);
+}
+
+/* Nothing is sent, whatever the flags: but may one send? */
+static void nothing_once(const char *what, int fd, int flags)
+{
+	struct iovec iov[4] = {{0}};
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 4};
+	char text[64];
+
+	snprintf(text, sizeof(text), "nothing, %s", what);
+	fact_ret(text, sendmsg(fd, &msg, flags | MSG_NOSIGNAL));
+	msg.msg_iovlen = 0;
+	fact_ret(text, sendmsg(fd, &msg, flags | MSG_NOSIGNAL));
+	fact_ret(text, send(fd, NULL, 0, flags | MSG_NOSIGNAL));
+}
+
+static void nothing(void)
+{
+	int fd = peer_dial("echo"), port, listener = listen_any(&port);
+	struct sockaddr_storage to;
+	socklen_t len = peer_addr(&to);
+	char c;
+
+	nothing_once("plain", fd, 0);
+	nothing_once("MSG_EOR", fd, MSG_EOR);
+	nothing_once("MSG_MORE", fd, MSG_MORE);
+	nothing_once("MSG_ZEROCOPY", fd, MSG_ZEROCOPY);
+	nothing_once("MSG_OOB", fd, MSG_OOB);
+	fact_ret("nothing, write", write(fd, NULL, 0));
+	fact_ret("nothing, writev", writev(fd, NULL, 0));
+	fact_ret("nothing came back", recv(fd, &c, 1, MSG_DONTWAIT));
+	shutdown(fd, SHUT_WR);
+	nothing_once("after shutdown", fd, 0);
+	close(fd);
+	fd = peer_dial("reset");
+	poll_one(fd, POLLHUP, 2000);
+	nothing_once("after a reset", fd, 0);
+	close(fd);
+	nothing_once("listening", listener, 0);
+	close(listener);
+	fd = socket(peer_family(), SOCK_STREAM, 0);
+	nothing_once("fresh", fd, 0);
+	set_nonblock(fd);
+	connect(fd, (struct sockaddr *)&to, len);
+	poll_one(fd, POLLOUT, 2000);
+	nothing_once("connected", fd, 0);
+	close(fd);
+}
+
+static unsigned int data_segs(int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+
+	getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len);
+	return info.tcpi_data_segs_out;
+}
+
+/* Two corked sends, the first with @flag: how many segments, and does the first wait for the second? */
+static void records(const char *what, int flag)
+{
+	int fd = peer_dial("echo"), on = 1, off = 0, n = -1;
+	char text[64], buf[256] = "";
+	unsigned int before;
+
+	poll(NULL, 0, 80); /* the command is acknowledged */
+	before = data_segs(fd);
+	setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+	snprintf(text, sizeof(text), "%s, alone", what);
+	fact_ret(text, send(fd, buf, 100, flag));
+	poll(NULL, 0, 20);
+	ioctl(fd, SIOCOUTQNSD, &n);
+	fact(text, "%d not sent", n);
+	snprintf(text, sizeof(text), "%s, something follows", what);
+	fact_ret(text, send(fd, buf, 50, 0));
+	poll(NULL, 0, 20);
+	ioctl(fd, SIOCOUTQNSD, &n);
+	fact(text, "%d not sent", n);
+	setsockopt(fd, IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
+	fact_ret(text, read_all(fd, buf, 150));
+	fact(text, "%u segments", data_segs(fd) - before);
 	close(fd);
 }
 
@@ -269,7 +353,11 @@ int main(void)
 {
 	receive();
 	sending();
+	nothing();
 	holding();
+	records("without MSG_EOR", 0);
+	records("MSG_EOR", MSG_EOR);
+	records("MSG_EOR and MSG_MORE", MSG_EOR | MSG_MORE);
 	queues();
 	inq();
 	rcvlowat();

@@ -290,7 +290,9 @@ enum eta_doorbell_op {
 	ETA_DB_OP_N
 };
 
-#define ETA_DB_OP_MASK 0x3fu
+#define ETA_DB_OP_MASK 0x1fu
+#define ETA_DB_EOR \
+	0x20u /* with DATA, PARAM: a record ends at snd_tail (MSG_EOR): no segment carries it and what follows */
 #define ETA_DB_MORE 0x40u /* with DATA: more follows (MSG_MORE): hold a short segment back */
 #define ETA_DB_WANT_WRITE \
 	0x80u /* with any op: tell me (ETA_EV_WRITE) when a quarter of the send buffer is free, or all sent */

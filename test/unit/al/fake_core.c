@@ -264,12 +264,11 @@ ssize_t al_conn_recv(struct al_conn *conn, const struct iovec *iov, int iov_n, b
 			       : -EAGAIN;
 }
 
-ssize_t al_conn_send(struct al_conn *conn, const struct iovec *iov, int iov_n, bool more)
+ssize_t al_conn_send(struct al_conn *conn, const struct iovec *iov, int iov_n, unsigned int how)
 {
 	size_t done = 0;
 	int err = al_conn_take_error(conn);
 
-	(void)more;
 	if (err)
 		return -err;
 	if (conn->shut_wr || conn->en.state == ETA_DTI_CLOSED || fake.dead)
@@ -285,12 +284,20 @@ ssize_t al_conn_send(struct al_conn *conn, const struct iovec *iov, int iov_n, b
 		done += n;
 	}
 	pthread_mutex_unlock(&lock);
-	return done ? (ssize_t)done : -EAGAIN;
+	if (done) {
+		fake.how = how;
+		return (ssize_t)done;
+	}
+	for (int i = 0; i < iov_n; i++)
+		if (iov[i].iov_len)
+			return -EAGAIN;
+	return 0;
 }
 
-ssize_t al_conn_send_urgent(struct al_conn *conn, const struct iovec *iov, int iov_n)
+ssize_t al_conn_send_urgent(
+		struct al_conn *conn, const struct iovec *iov, int iov_n, unsigned int how)
 {
-	return al_conn_send(conn, iov, iov_n, false);
+	return al_conn_send(conn, iov, iov_n, how);
 }
 
 ssize_t al_conn_recv_urgent(struct al_conn *conn, uint8_t *byte, bool peek)

@@ -25,6 +25,7 @@ struct fake {
 	struct al_conn *last; /* last opened */
 	int own_fd;           /* a descriptor of the core's own, -1 none */
 	uint32_t yielded_n;
+	unsigned int how; /* of the last al_conn_send() that took something */
 };
 
 extern struct fake fake;

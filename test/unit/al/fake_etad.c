@@ -418,6 +418,7 @@ static void take(struct fake *f, int ring, const struct eta_doorbell *db)
 		return;
 	}
 	c = &f->ctx[dti];
+	f->last_op = db->op;
 	if (op == ETA_DB_INFO) {
 		on_info(f, ring, db);
 		return;

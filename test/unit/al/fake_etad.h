@@ -58,6 +58,7 @@ struct fake {
 	uint32_t free_pages[1024], free_n;
 	uint32_t credit_hold; /* doorbells are left in the rings */
 	uint32_t infos;       /* questions answered */
+	uint8_t last_op;      /* of the last doorbell, with its flags */
 	uint32_t db_bad, events_n, wakes_n, share_n, ping_n;
 	uint32_t dead_lock_id; /* PING of this one: NOT_FOUND */
 	uint32_t session_next;

@@ -80,7 +80,7 @@ static ssize_t put(struct al_conn *conn, const void *bytes, size_t len)
 {
 	const struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = len};
 
-	return al_conn_send(conn, &iov, 1, false);
+	return al_conn_send(conn, &iov, 1, 0);
 }
 
 static ssize_t get(struct al_conn *conn, void *bytes, size_t len)
@@ -653,6 +653,35 @@ START_TEST(al_conn_send__hostile_sibling)
 }
 END_TEST
 
+START_TEST(al_conn_send__a_record_ends_when_all_is_taken)
+{
+	static char bytes[FAKE_WINDOW];
+	struct iovec iov = {.iov_base = bytes, .iov_len = 100};
+	struct al_conn *c, *s;
+
+	listen_up();
+	pair_up(&c, &s);
+	ck_assert_int_eq(al_conn_send(c, &iov, 1, ETA_DB_EOR), 100);
+	fake_turn(f);
+	ck_assert_uint_eq(f->last_op, ETA_DB_DATA | ETA_DB_EOR);
+	ck_assert_int_eq(al_conn_send_urgent(c, &iov, 1, ETA_DB_EOR), 100);
+	fake_turn(f);
+	ck_assert_uint_eq(f->last_op, ETA_DB_PARAM | ETA_DB_EOR);
+	f->ctx[s->dti_idx].stall = true;
+	iov.iov_len = FAKE_WINDOW - 1000;
+	ck_assert_int_eq(al_conn_send(c, &iov, 1, ETA_DB_EOR), FAKE_WINDOW - 1000);
+	fake_turn(f);
+	ck_assert_uint_eq(f->last_op, ETA_DB_DATA | ETA_DB_EOR);
+	/* a part of it: the record goes on */
+	iov.iov_len = FAKE_WINDOW;
+	ck_assert_int_gt(al_conn_send(c, &iov, 1, ETA_DB_EOR), 0);
+	fake_turn(f);
+	ck_assert_uint_eq(f->last_op, ETA_DB_DATA);
+	al_conn_close(c, true);
+	al_conn_close(s, true);
+}
+END_TEST
+
 /* ---- fork ---- */
 
 static int child_main(struct al_conn *c, struct al_conn *s, struct al_conn *private)
@@ -766,6 +795,7 @@ int main(void)
 	tcase_add_test(tc, al_chunk_take__threads_never_share);
 	tcase_add_test(tc, al_chunk_take__falls_back_to_smaller);
 	tcase_add_test(tc, al_chunk_take__refused_it_asks_again_after_a_while);
+	tcase_add_test(tc, al_conn_send__a_record_ends_when_all_is_taken);
 	tcase_add_test(tc, al_sweep__frees_what_is_acknowledged);
 	tcase_add_test(tc, al_wait_arm__no_wake_is_lost);
 	tcase_add_test(tc, al_wake_thread__no_wake_is_lost);

@@ -119,6 +119,54 @@ START_TEST(send__partial_when_nonblocking)
 }
 END_TEST
 
+START_TEST(send__flags_that_concern_segments_reach_the_core)
+{
+	struct iovec iov[70];
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 70};
+	struct al_conn *conn;
+	int fd = help_open(&conn);
+
+	ck_assert_int_eq(al_sys_sendto(fd, "ab", 2, MSG_EOR, NULL, 0), 2);
+	ck_assert_uint_eq(fake.how, ETA_DB_EOR);
+	ck_assert_int_eq(al_sys_sendto(fd, "ab", 2, MSG_EOR | MSG_MORE, NULL, 0), 2);
+	ck_assert_uint_eq(fake.how, ETA_DB_EOR | ETA_DB_MORE);
+	ck_assert_int_eq(al_sys_write(fd, "ab", 2), 2);
+	ck_assert_uint_eq(fake.how, 0);
+	/* more ranges than go at a time: the record ends with the last of them */
+	for (int i = 0; i < 70; i++)
+		iov[i] = (struct iovec){(char[]){"x"}, 1};
+	ck_assert_int_eq(al_sys_sendmsg(fd, &msg, MSG_EOR), 70);
+	ck_assert_uint_eq(fake.how, ETA_DB_EOR);
+	fake_take(conn);
+	fake_limit(conn, 64);
+	ck_assert_int_eq(al_sys_sendmsg(fd, &msg, MSG_EOR), 64);
+	ck_assert_uint_eq(fake.how, ETA_DB_MORE);
+	ck_assert_int_eq(al_sys_sendto(fd, "", 0, MSG_EOR, NULL, 0), 0);
+}
+END_TEST
+
+START_TEST(send__nothing_is_zero)
+{
+	struct iovec iov[4] = {{0}};
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 4};
+	struct al_conn *conn;
+	int fd = help_open(&conn);
+
+	ck_assert_int_eq(al_sys_sendmsg(fd, &msg, 0), 0);
+	ck_assert_int_eq(al_sys_sendmsg(fd, &msg, MSG_ZEROCOPY | MSG_EOR | MSG_MORE), 0);
+	msg.msg_iovlen = 0;
+	ck_assert_int_eq(al_sys_sendmsg(fd, &msg, 0), 0);
+	ck_assert_int_eq(al_sys_writev(fd, iov, 0), 0);
+	ck_assert_int_eq(al_sys_write(fd, NULL, 0), 0);
+	ck_assert_str_eq(fake_take(conn), "");
+	fake_reset_by_peer(conn);
+	ck_assert_int_eq(al_sys_write(fd, NULL, 0), -ECONNRESET);
+	ck_assert_int_eq(al_sys_sendto(fd, NULL, 0, MSG_NOSIGNAL, NULL, 0), -EPIPE);
+	fd = help_connecting();
+	ck_assert_int_eq(al_sys_write(fd, NULL, 0), -EAGAIN);
+}
+END_TEST
+
 static void *take_thread(void *arg)
 {
 	size_t taken = 0;
@@ -526,6 +574,8 @@ static void add_tests(TCase *tc)
 	tcase_add_test(tc, recv__rcvtimeo_elapses);
 	tcase_add_test(tc, recv__ended_by_shutdown_in_another_thread);
 	tcase_add_test(tc, send__partial_when_nonblocking);
+	tcase_add_test(tc, send__flags_that_concern_segments_reach_the_core);
+	tcase_add_test(tc, send__nothing_is_zero);
 	tcase_add_test(tc, send__blocking_sends_all);
 	tcase_add_test(tc, send__after_shutdown_is_epipe_and_sigpipe);
 	tcase_add_test(tc, recv__reset_is_said_once);

@@ -113,6 +113,36 @@ START_TEST(doorbell_drain__more_holds_the_bytes_back)
 }
 END_TEST
 
+START_TEST(doorbell_drain__a_record_ends_its_segment)
+{
+	struct eta_doorbell db;
+	char got[8] = "";
+
+	two_open(&t);
+	model_al(t.a)->opt = ETA_OPT_CORK;
+	db = db_of(t.a, ETA_DB_PARAM);
+	ck_assert(model_ring(t.client, &db));
+	db = db_of(t.a, ETA_DB_DATA | ETA_DB_EOR);
+	db.snd_tail += 3;
+	ck_assert(model_ring(
+			t.client, &db)); /* taken before the plain one, which brings nothing new */
+	ck_assert_uint_eq(model_send(t.a, "abc", 3), 3);
+	turn(&t);
+	ck_assert_uint_eq(model_recv(t.b, got, sizeof(got)), 0);
+	ck_assert_uint_eq(model_send(t.a, "d", 1), 1);
+	turn(&t);
+	ck_assert_uint_eq(model_recv(t.b, got, sizeof(got)), 3);
+	/* beyond what is queued: it is none */
+	db = db_of(t.a, ETA_DB_DATA | ETA_DB_EOR);
+	db.snd_tail += 16u << 20;
+	ck_assert(model_ring(t.client, &db));
+	ck_assert_uint_eq(model_send(t.a, "e", 1), 1);
+	turn(&t);
+	ck_assert_uint_eq(pair_stat(t.pair, 0, "dti_killed"), 0);
+	two_end(&t);
+}
+END_TEST
+
 START_TEST(doorbell_drain__urgent_is_told_to_the_peer)
 {
 	struct eta_doorbell db;
@@ -377,6 +407,7 @@ int main(void)
 	tcase_add_test(tc, info_answer__by_ticket_into_the_ring_that_asked);
 	tcase_add_test(tc, doorbell_counters__stale_tail_reads_the_record);
 	tcase_add_test(tc, doorbell_drain__more_holds_the_bytes_back);
+	tcase_add_test(tc, doorbell_drain__a_record_ends_its_segment);
 	tcase_add_test(tc, doorbell_drain__urgent_is_told_to_the_peer);
 	tcase_add_test(tc, doorbell_counters__the_record_follows_at_once);
 	tcase_add_test(tc, doorbell_counters__impossible_record_kills);
