@@ -211,8 +211,7 @@ const char *tcp_ctx_check(const struct tcp_stack *stack, const struct tcp_ctx *c
 	if (ctx->state >= TCP_STATES_N)
 		return "state is one of RFC 9293's";
 	if (ctx->state == TCP_STATE_UNUSED) {
-		if (ctx->wheel_slot || ctx->sent_log || ctx->ooo_ext || ctx->eor_ext ||
-				ctx->flags & TCP_CTX_LISTED)
+		if (ctx->wheel_slot || ctx->sent_log || ctx->ooo_ext || ctx->flags & TCP_CTX_LISTED)
 			return "an unused context is on no list";
 		return NULL;
 	}
@@ -244,7 +243,8 @@ const char *tcp_stack_check(const struct tcp_stack *stack)
 			return broken;
 		in_wheel += ctx->wheel_slot != 0;
 		listed += !!(ctx->flags & TCP_CTX_LISTED);
-		exts += (ctx->ooo_ext != 0) + (ctx->eor_ext != 0);
+		exts += ctx->ooo_ext != 0;
+		exts += ctx->state != TCP_STATE_UNUSED && ctx->flags2 & TCP_CTX2_EOR;
 		logs += ctx->sent_log != 0;
 	}
 	for (uint32_t i = stack->ext_free; i; i = stack->ext[i].n) {
