@@ -214,7 +214,7 @@ static int await_taken(struct al_conn *conn)
 			continue;
 		if (!al_engine_alive() || al_tsc() - start > TAKEN_WAIT_S * al_root.tsc_hz)
 			return -ECONNRESET;
-		sys_sched_yield();
+		sys_give_way(spins / SPINS_PER_LOOK - 1);
 	}
 	return 0;
 }

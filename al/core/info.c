@@ -23,7 +23,7 @@ static int await_ticket(const struct eta_conn_info *info, uint32_t ticket)
 			continue;
 		if (!al_engine_alive() || al_tsc() - start > ANSWER_WAIT_S * al_root.tsc_hz)
 			return -ECONNRESET;
-		sys_sched_yield();
+		sys_give_way(spins / SPINS_PER_LOOK - 1);
 	}
 	return 0;
 }

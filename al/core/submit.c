@@ -42,7 +42,7 @@ static ETA_COLD void push_waiting(struct al_ring *ring, const uint64_t w[4])
 			al_ring_look(ring);
 			if (!al_engine_alive())
 				return;
-			sys_sched_yield();
+			sys_give_way(spins / SPINS_PER_LOOK);
 		}
 		eta_pause();
 	}

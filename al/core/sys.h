@@ -154,9 +154,18 @@ static inline int sys_getrlimit(int which, struct rlimit *lim)
 	return (int)sys_call6(SYS_prlimit64, 0, which, 0, (long)lim, 0, 0);
 }
 
-static inline void sys_sched_yield(void)
+/*
+ * To whoever else wants this CPU, while waiting for him, for the @n-th time (from 0): first to threads of our priority, then by a sleep to
+ * any, for a real-time thread yields to no thread below it, and the engine may be one.
+ */
+static inline void sys_give_way(uint32_t n)
 {
-	sys_call3(SYS_sched_yield, 0, 0, 0);
+	const struct timespec moment = {.tv_nsec = 20000};
+
+	if (n < 8)
+		sys_call3(SYS_sched_yield, 0, 0, 0);
+	else
+		sys_call3(SYS_nanosleep, (long)&moment, 0, 0);
 }
 
 /* @op: FUTEX_WAIT or FUTEX_WAKE, with FUTEX_PRIVATE_FLAG where only this process uses @word. */

@@ -7,6 +7,7 @@
 #include <linux/membarrier.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -215,6 +216,46 @@ START_TEST(al_ring_push__one_kick_per_sleep_loses_no_doorbell)
 		for (uint32_t i = r >> 8 & 0x3ff; i; i--)
 			eta_pause();
 	}
+}
+END_TEST
+
+/* Put @thread on @cpu alone. */
+static void pin(pthread_t thread, int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	ck_assert_int_eq(pthread_setaffinity_np(thread, sizeof(set), &set), 0);
+}
+
+/* The engine is an ordinary thread on the CPU of a real-time one: to yield does not let it run. */
+START_TEST(al_conn_info__a_real_time_thread_lets_the_engine_run)
+{
+	const struct sched_param rt = {.sched_priority = 1}, ordinary = {0};
+	struct timespec from, to;
+	struct eta_conn_info info;
+	struct al_conn *client, *server;
+	int ret;
+
+	listen_up();
+	pair_up(&client, &server);
+	fake_engine_start(f);
+	pin(pthread_self(), sched_getcpu());
+	pin(f->engine, sched_getcpu());
+	if (pthread_setschedparam(pthread_self(), SCHED_RR, &rt) != 0) {
+		fake_engine_stop(f);
+		return; /* not allowed here */
+	}
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	ret = al_conn_info(client, &info);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	pthread_setschedparam(pthread_self(), SCHED_OTHER, &ordinary);
+	fake_engine_stop(f);
+	ck_assert_int_eq(ret, 0);
+	/* the kernel itself lets others run after 950 ms of a second */
+	ck_assert_int_lt((to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000,
+			500);
 }
 END_TEST
 
@@ -792,6 +833,7 @@ int main(void)
 	tcase_add_test(tc, al_ring_push__full_waits_for_credit);
 	tcase_add_test(tc, al_ring_push__kicks_who_does_not_look);
 	tcase_add_test(tc, al_ring_push__one_kick_per_sleep_loses_no_doorbell);
+	tcase_add_test(tc, al_conn_info__a_real_time_thread_lets_the_engine_run);
 	tcase_add_test(tc, al_chunk_take__threads_never_share);
 	tcase_add_test(tc, al_chunk_take__falls_back_to_smaller);
 	tcase_add_test(tc, al_chunk_take__refused_it_asks_again_after_a_while);
