@@ -66,13 +66,46 @@ static bool sysctl_orphan(const char *text, uint32_t *value)
 	return true;
 }
 
-/* Beyond bits 0 and 1 stand test modes (without cookie) that are not ours. */
+/* 0x200: servers take data without cookie, 0x400: every listener does it. The rest is of clients' test modes. */
 static bool sysctl_fastopen(const char *text, uint32_t *value)
 {
 	if (!sysctl_number(text, value))
 		return false;
-	*value &= 3;
+	*value = (*value & 0x3) | (*value & 0x600) >> 4;
 	return true;
+}
+
+/* Word @i of the first key, "a-b-c-d[,backup]"; all 0 = nobody has chosen one yet. */
+static bool sysctl_key(const char *text, unsigned int i, uint32_t *value)
+{
+	uint32_t w[4];
+
+	if (sscanf(text, "%" SCNx32 "-%" SCNx32 "-%" SCNx32 "-%" SCNx32, &w[0], &w[1], &w[2],
+			    &w[3]) != 4 ||
+			(w[0] | w[1] | w[2] | w[3]) == 0)
+		return false;
+	*value = w[i];
+	return true;
+}
+
+static bool sysctl_key0(const char *text, uint32_t *value)
+{
+	return sysctl_key(text, 0, value);
+}
+
+static bool sysctl_key1(const char *text, uint32_t *value)
+{
+	return sysctl_key(text, 1, value);
+}
+
+static bool sysctl_key2(const char *text, uint32_t *value)
+{
+	return sysctl_key(text, 2, value);
+}
+
+static bool sysctl_key3(const char *text, uint32_t *value)
+{
+	return sysctl_key(text, 3, value);
 }
 
 /* "min default max": the scale with which the largest buffer can be promised. */
@@ -104,6 +137,7 @@ static bool sysctl_congestion(const char *text, uint32_t *value)
 	return false;
 }
 
+/* Keys come last in enum eta_knob: the configured one stays. */
 static const struct {
 	const char *name; /* after /proc/sys/net/ipv4/ */
 	enum eta_knob knob;
@@ -114,6 +148,10 @@ static const struct {
 		{"tcp_rmem", ETA_KNOB_RCV_WSCALE, sysctl_rmem},
 		{"tcp_ecn", ETA_KNOB_ECN, sysctl_number},
 		{"tcp_fastopen", ETA_KNOB_FASTOPEN, sysctl_fastopen},
+		{"tcp_fastopen_key", ETA_KNOB_FASTOPEN_KEY0, sysctl_key0},
+		{"tcp_fastopen_key", ETA_KNOB_FASTOPEN_KEY1, sysctl_key1},
+		{"tcp_fastopen_key", ETA_KNOB_FASTOPEN_KEY2, sysctl_key2},
+		{"tcp_fastopen_key", ETA_KNOB_FASTOPEN_KEY3, sysctl_key3},
 		{"tcp_syncookies", ETA_KNOB_SYN_COOKIES, sysctl_bool},
 		{"tcp_slow_start_after_idle", ETA_KNOB_SLOW_START_IDLE, sysctl_bool},
 		{"tcp_notsent_lowat", ETA_KNOB_NOTSENT_LOWAT, sysctl_number},
@@ -178,7 +216,8 @@ void sysctl_look(struct ka *ka)
 	if (ka->conf.sysctl != CONF_SYSCTL_MIRROR)
 		return;
 	for (size_t i = 0; i < SYSCTLS_N; i++)
-		if (sysctl_text(sysctls[i].name, text) && sysctls[i].read(text, &value))
+		if (!(sysctls[i].knob >= ETA_KNOB_FASTOPEN_KEY0 && ka->conf.fastopen_key[0]) &&
+				sysctl_text(sysctls[i].name, text) && sysctls[i].read(text, &value))
 			sysctl_say(ka, sysctls[i].knob, value);
 }
 

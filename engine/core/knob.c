@@ -29,6 +29,15 @@ static bool take_u32(uint32_t *field, uint32_t value)
 	return true;
 }
 
+/* Word @i of @key: low halves first. */
+static bool take_word(uint64_t key[2], uint32_t i, uint32_t value)
+{
+	uint32_t shift = i % 2 * 32;
+
+	key[i / 2] = (key[i / 2] & ~(0xffffffffull << shift)) | (uint64_t)value << shift;
+	return true;
+}
+
 static bool take(struct tcp_conf *conf, enum eta_knob id, uint32_t value)
 {
 	switch (id) {
@@ -51,6 +60,11 @@ static bool take(struct tcp_conf *conf, enum eta_knob id, uint32_t value)
 	case ETA_KNOB_KEEP_INTVL_MS: return take_u32(&conf->keep_intvl_ms, value);
 	case ETA_KNOB_KEEP_PROBES: return take_u8(&conf->keep_probes, value);
 	case ETA_KNOB_FIN_WAIT2_MS: return take_u32(&conf->fin_wait2_ms, value);
+	case ETA_KNOB_FASTOPEN_KEY0:
+	case ETA_KNOB_FASTOPEN_KEY1:
+	case ETA_KNOB_FASTOPEN_KEY2:
+	case ETA_KNOB_FASTOPEN_KEY3:
+		return take_word(conf->fastopen_key, id - ETA_KNOB_FASTOPEN_KEY0, value);
 	case ETA_KNOB_N: break;
 	}
 	return false;

@@ -218,6 +218,9 @@ enum eta_status accept_listen(struct dti *d, const struct eta_admin_msg *msg)
 	c->master = i;
 	listen_enter(d, i, c->tuple.lport_be);
 	dti_read_param(al, &line1);
+	/* decided when it begins to listen, as Linux */
+	if (d->tcp->conf.fastopen & TCP_FASTOPEN_ALL)
+		m->fastopen_qlen = (uint16_t)RTE_MIN(msg->dti.backlog, (uint32_t)UINT16_MAX);
 	dti_apply_param(d, c, &line1, &param);
 	tcp_listen(d->tcp, &d->tcp->ctx[idx], &param);
 	dti_open(d, idx, ETA_DTI_LISTENING, ETA_STATUS_OK);

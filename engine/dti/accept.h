@@ -36,9 +36,10 @@ struct dti_master {
 	uint32_t embryo_n; /* in SYN-RECEIVED */
 	uint32_t wait_n;   /* established, bound to no child */
 	uint32_t wait_head, wait_tail;
-	uint32_t unaccepted_n; /* bound, not yet accepted */
-	uint16_t post;         /* list of struct dti_post */
-	uint16_t turn;         /* ring that got the last connection */
+	uint32_t unaccepted_n;  /* bound, not yet accepted */
+	uint16_t post;          /* list of struct dti_post */
+	uint16_t turn;          /* ring that got the last connection */
+	uint16_t fastopen_qlen; /* where its user says nothing: as tcp_param's */
 	bool is_v6only;
 	bool is_closing;
 	bool is_short;   /* connections wait on although TAKE was rung: no memory for their bytes */

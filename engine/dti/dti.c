@@ -294,6 +294,8 @@ void dti_apply_param(struct dti *d, struct dti_ctx *c, const struct eta_dti_al *
 	param->fastopen = line1->opt & ETA_OPT_FASTOPEN;
 	param->fastopen_no_cookie = line1->opt & ETA_OPT_FASTOPEN_NO_COOKIE;
 	param->fastopen_qlen = line1->fastopen_qlen;
+	if (param->fastopen_qlen == 0 && c->flags & DTI_CTX_MASTER)
+		param->fastopen_qlen = d->master[c->master].fastopen_qlen;
 	param->defer_accept_s = line1->defer_accept_s;
 	param->syn_retries = line1->syn_retries;
 	param->notsent_lowat = line1->notsent_lowat;

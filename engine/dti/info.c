@@ -32,7 +32,8 @@ static uint8_t info_opt(const struct tcp_ctx_info *t)
 {
 	return (uint8_t)((t->timestamps ? TCPI_OPT_TIMESTAMPS : 0) | (t->sack ? TCPI_OPT_SACK : 0) |
 			 (t->wscale ? TCPI_OPT_WSCALE : 0) | (t->ecn ? TCPI_OPT_ECN : 0) |
-			 (t->ecn_seen ? TCPI_OPT_ECN_SEEN : 0));
+			 (t->ecn_seen ? TCPI_OPT_ECN_SEEN : 0) |
+			 (t->syn_data ? TCPI_OPT_SYN_DATA : 0));
 }
 
 static void info_path(struct eta_conn_info *info, const struct tcp_ctx_info *t, bool is_v4)

@@ -61,6 +61,8 @@ enum tcp_ecn {
 /* TCP Fast Open (RFC 7413), as Linux's tcp_fastopen. */
 #define TCP_FASTOPEN_CLIENT 0x1u
 #define TCP_FASTOPEN_SERVER 0x2u
+#define TCP_FASTOPEN_COOKIELESS 0x20u /* servers take data without cookie */
+#define TCP_FASTOPEN_ALL 0x40u        /* every listener does it, with its backlog as limit */
 
 /* Is the segment size searched for by probes (tcp_mtu.c)? Numbered as Linux's tcp_mtu_probing. */
 enum tcp_mtu_probing {
@@ -385,7 +387,7 @@ struct tcp_ctx_info {
 	uint8_t probes_n;
 	uint8_t snd_wscale, rcv_wscale;
 	uint8_t cc_id; /* enum tcp_cc_id */
-	bool timestamps, sack, wscale, ecn, ecn_seen;
+	bool timestamps, sack, wscale, ecn, ecn_seen, syn_data;
 	bool is_pingpong, is_app_limited;
 	uint16_t mss, mss_adv, mss_path, rcv_mss;
 	uint32_t cwnd_bytes, ssthresh_bytes, srtt_us, rttvar_us, rtt_min_us, rto_us, ato_us;

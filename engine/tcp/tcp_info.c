@@ -71,6 +71,7 @@ void tcp_ctx_info(const struct tcp_stack *stack, const struct tcp_ctx *ctx, uint
 			.wscale = ctx->flags & TCP_CTX_WSCALE,
 			.ecn = ctx->flags2 & TCP_CTX2_ECN,
 			.ecn_seen = ctx->ce_bytes != 0,
+			.syn_data = ctx->flags2 & TCP_CTX2_SYN_DATA,
 			.is_pingpong = ctx->flags & TCP_CTX_PINGPONG,
 			.is_app_limited = ctx->flags2 & TCP_CTX2_APP_LIMITED,
 			.mss = ctx->mss,

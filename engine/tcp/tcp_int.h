@@ -49,6 +49,7 @@ struct tcp_env {
 #define TCP_OPT_HAS_SACK_PERM 0x4u
 #define TCP_OPT_HAS_TS 0x8u
 #define TCP_OPT_HAS_FASTOPEN 0x10u
+#define TCP_FASTOPEN_EXID 0xf989u /* of option 254 */
 #define TCP_SACK_BLOCKS 4u
 
 struct tcp_opts {
@@ -59,6 +60,7 @@ struct tcp_opts {
 	uint8_t wscale;
 	uint8_t sack_n;
 	uint8_t fastopen_len; /* 0 = a cookie is asked for */
+	bool fastopen_is_exp; /* in the experimental form */
 	uint8_t fastopen[TCP_FASTOPEN_BYTES_MAX];
 	struct tcp_range sack[TCP_SACK_BLOCKS];
 };

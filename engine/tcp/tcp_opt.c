@@ -20,6 +20,7 @@
 #define OPT_SACK 5u
 #define OPT_TS 8u
 #define OPT_FASTOPEN 34u
+#define OPT_EXP 254u
 
 static uint32_t get_u32(const uint8_t *p)
 {
@@ -48,14 +49,15 @@ static void parse_sack(const uint8_t *p, uint32_t len, struct tcp_opts *opts)
 	opts->sack_n = (uint8_t)n;
 }
 
-/* A request, or a cookie of 4 to 16 bytes, an even number. */
-static void parse_fastopen(const uint8_t *p, uint32_t len, struct tcp_opts *opts)
+/* A request, or a cookie of 4 to 16 bytes, an even number, behind @head bytes. */
+static void parse_fastopen(const uint8_t *p, uint32_t len, uint32_t head, struct tcp_opts *opts)
 {
-	len -= 2;
+	len -= head;
 	if (len % 2 || (len && len < 4) || len > TCP_FASTOPEN_BYTES_MAX)
 		return;
-	memcpy(opts->fastopen, p + 2, len);
+	memcpy(opts->fastopen, p + head, len);
 	opts->fastopen_len = (uint8_t)len;
+	opts->fastopen_is_exp = head != 2;
 	opts->has |= TCP_OPT_HAS_FASTOPEN;
 }
 
@@ -88,7 +90,11 @@ static void parse_one(const uint8_t *p, uint32_t len, bool is_syn, struct tcp_op
 		break;
 	case OPT_FASTOPEN:
 		if (is_syn)
-			parse_fastopen(p, len, opts);
+			parse_fastopen(p, len, 2, opts);
+		break;
+	case OPT_EXP:
+		if (is_syn && len >= 4 && (p[2] << 8 | p[3]) == TCP_FASTOPEN_EXID)
+			parse_fastopen(p, len, 4, opts);
 		break;
 	case OPT_TS:
 		if (len == 10) {

@@ -14,8 +14,11 @@
  *
  * Until ESTABLISHED the cookie to be sent lies in the words of the congestion control, which does not use them yet.
  *
- * Limits: cookies of ours have 8 bytes; option 34 alone, not the experimental one; a pending connection that is reset makes room at once.
- * RFC 7413.
+ * A host that Linux and ETA share, or hosts behind one name, give the same cookies, if they have the same key: the hash, and what of a SYN it
+ * covers, are Linux's. So is the answer to the experimental form of the option, which old clients send.
+ *
+ * Limits: cookies of ours have 8 bytes; one key; a client knows option 34 alone; a pending connection that is reset makes room at once.
+ * RFC 7413, RFC 6994 (experimental options).
  */
 #include <string.h>
 
@@ -24,13 +27,15 @@
 
 #define OPT_NOP 1u
 #define OPT_FASTOPEN 34u
+#define OPT_EXP 254u
 #define COOKIE_BYTES 8u
 #define OFF_US 3600000000ull /* a destination that did not answer is not tried again for so long */
 
 /* The cookie that a SYN or SYN-ACK carries. */
 struct tfo_syn {
 	uint8_t cookie[TCP_FASTOPEN_BYTES_MAX];
-	uint64_t len;
+	uint32_t len;
+	uint32_t is_exp; /* the option's form */
 };
 ETA_STATIC_ASSERT(sizeof(struct tfo_syn) <= sizeof(((struct tcp_ctx *)0)->cc_state),
 		"lies in cc_state");
@@ -48,8 +53,15 @@ uint8_t tcp_tfo_opt_put(const struct tcp_ctx *ctx, uint8_t *opt)
 	/* repeated: without, see above */
 	if (!(ctx->flags & TCP_CTX_PASSIVE) && ctx->flags & TCP_CTX_SYN_RTX)
 		return 0;
-	*p++ = OPT_FASTOPEN;
-	*p++ = (uint8_t)(2 + syn->len);
+	if (syn->is_exp) {
+		*p++ = OPT_EXP;
+		*p++ = (uint8_t)(4 + syn->len);
+		*p++ = TCP_FASTOPEN_EXID >> 8;
+		*p++ = TCP_FASTOPEN_EXID & 0xff;
+	} else {
+		*p++ = OPT_FASTOPEN;
+		*p++ = (uint8_t)(2 + syn->len);
+	}
 	memcpy(p, syn->cookie, syn->len);
 	p += syn->len;
 	while ((p - opt) % 4)
@@ -73,19 +85,22 @@ void tcp_tfo_settle(const struct tcp_env *e, struct tcp_ctx *ctx)
 static void cookie_make(
 		const struct tcp_env *e, const struct ip_tuple *tuple, uint8_t cookie[COOKIE_BYTES])
 {
+	/* addresses as the SYN has them, source first; IPv4's are the last 4 bytes of ours */
+	const uint32_t len = ip_addr_is_v4(&tuple->raddr) ? 4 : 16;
 	uint8_t in[32];
 	uint64_t hash;
 
-	memcpy(in, tuple->laddr.b, 16);
-	memcpy(in + 16, tuple->raddr.b, 16);
-	hash = siphash24(e->stack->conf.fastopen_key, in, sizeof(in));
+	memcpy(in, tuple->raddr.b + 16 - len, len);
+	memcpy(in + len, tuple->laddr.b + 16 - len, len);
+	hash = siphash24(e->stack->conf.fastopen_key, in, 2 * len);
 	memcpy(cookie, &hash, COOKIE_BYTES);
 }
 
-static void answer_cookie(struct tcp_ctx *ctx, const uint8_t cookie[COOKIE_BYTES])
+static void answer_cookie(struct tcp_ctx *ctx, const uint8_t cookie[COOKIE_BYTES], bool is_exp)
 {
 	memcpy(syn_of(ctx)->cookie, cookie, COOKIE_BYTES);
 	syn_of(ctx)->len = COOKIE_BYTES;
+	syn_of(ctx)->is_exp = is_exp;
 	ctx->flags2 |= TCP_CTX2_TFO_OPT;
 }
 
@@ -103,11 +118,14 @@ static void take_data(const struct tcp_env *e, struct tcp_ctx *master, struct tc
 	TCP_COUNT(e, passive_opens);
 	TCP_COUNT(e, fastopen_passive);
 	tcp_cc_open(e, ctx);
-	len = tcp_up_place(e->core, ctx, 0, seg->data, len);
+	if (len)
+		len = tcp_up_place(e->core, ctx, 0, seg->data, len);
+	if (len == 0)
+		return;
+	ctx->flags2 |= TCP_CTX2_SYN_DATA;
 	ctx->rcv_nxt += len;
 	ctx->rx_bytes += len;
-	if (len)
-		tcp_up_readable(e->core, ctx, len, false);
+	tcp_up_readable(e->core, ctx, len, false);
 }
 
 void tcp_tfo_syn(const struct tcp_env *e, struct tcp_ctx *master, struct tcp_ctx *ctx,
@@ -115,24 +133,27 @@ void tcp_tfo_syn(const struct tcp_env *e, struct tcp_ctx *master, struct tcp_ctx
 {
 	uint8_t cookie[COOKIE_BYTES];
 	struct tcp_opts opts;
-	bool is_good;
+	bool has_opt, is_good;
 
 	tcp_opt_parse(seg, &opts);
-	if (!(opts.has & TCP_OPT_HAS_FASTOPEN))
+	has_opt = opts.has & TCP_OPT_HAS_FASTOPEN;
+	is_good = e->stack->conf.fastopen & TCP_FASTOPEN_COOKIELESS && (has_opt || seg->len);
+	if (!has_opt && !is_good)
 		return;
 	cookie_make(e, tuple, cookie);
-	is_good = opts.fastopen_len == COOKIE_BYTES &&
-		  memcmp(opts.fastopen, cookie, COOKIE_BYTES) == 0;
-	if (opts.fastopen_len == 0) {
+	if (has_opt && opts.fastopen_len == 0)
 		TCP_COUNT(e, fastopen_cookie_reqd);
-		answer_cookie(ctx, cookie);
-	} else if (!is_good) {
-		TCP_COUNT(e, fastopen_passive_fail);
-		answer_cookie(ctx, cookie);
-	} else if (master->fastopen_n >= master->fastopen_qlen) {
+	else if (opts.fastopen_len == COOKIE_BYTES &&
+			memcmp(opts.fastopen, cookie, COOKIE_BYTES) == 0)
+		is_good = true;
+	if (is_good && master->fastopen_n >= master->fastopen_qlen) {
 		TCP_COUNT(e, fastopen_overflow);
-	} else if (seg->len && tcp_up_accept(e->core, ctx)) {
+	} else if (is_good && tcp_up_accept(e->core, ctx)) {
 		take_data(e, master, ctx, seg);
+	} else if (has_opt) {
+		if (opts.fastopen_len)
+			TCP_COUNT(e, fastopen_passive_fail);
+		answer_cookie(ctx, cookie, opts.fastopen_is_exp);
 	}
 }
 
@@ -140,7 +161,7 @@ void tcp_tfo_syn(const struct tcp_env *e, struct tcp_ctx *master, struct tcp_ctx
 
 static struct tcp_tfo *entry_of(const struct tcp_env *e, const struct ip_addr *raddr)
 {
-	uint64_t hash = siphash24(e->stack->conf.fastopen_key, raddr->b, 16);
+	uint64_t hash = siphash24(e->stack->conf.isn_key, raddr->b, 16);
 
 	return &e->stack->tfo[hash & (TCP_TFO_N - 1)];
 }
@@ -205,17 +226,19 @@ void tcp_tfo_syn_ack(const struct tcp_env *e, struct tcp_ctx *ctx, const struct 
 	struct tcp_opts opts;
 
 	if (ctx->snd_nxt != ctx->iss + 1) {
-		if (seg->ack != ctx->iss + 1)
+		if (seg->ack != ctx->iss + 1) {
 			TCP_COUNT(e, fastopen_active);
-		else if (!(ctx->flags & TCP_CTX_SYN_RTX))
+			ctx->flags2 |= TCP_CTX2_SYN_DATA;
+		} else if (!(ctx->flags & TCP_CTX_SYN_RTX)) {
 			TCP_COUNT(e, fastopen_active_fail);
+		}
 	}
 	/* What the peer did not take was never sent. */
 	ctx->snd_nxt = seg->ack;
 	if (!t || ctx->flags & TCP_CTX_SYN_RTX)
 		return;
 	tcp_opt_parse(seg, &opts);
-	if (!(opts.has & TCP_OPT_HAS_FASTOPEN) || opts.fastopen_len == 0)
+	if (!(opts.has & TCP_OPT_HAS_FASTOPEN) || opts.fastopen_is_exp || opts.fastopen_len == 0)
 		return;
 	memcpy(t->cookie, opts.fastopen, opts.fastopen_len);
 	t->len = opts.fastopen_len;

@@ -33,8 +33,8 @@ enum eta_knob {
 	ETA_KNOB_TIMESTAMPS,
 	ETA_KNOB_SACK,
 	ETA_KNOB_RCV_WSCALE,
-	ETA_KNOB_ECN,         /* 0 off, 1 ask and accept, 2 accept */
-	ETA_KNOB_FASTOPEN,    /* bits: 1 client, 2 server */
+	ETA_KNOB_ECN, /* 0 off, 1 ask and accept, 2 accept */
+	ETA_KNOB_FASTOPEN, /* bits: 1 client, 2 server, 0x20 servers need no cookie, 0x40 every listener */
 	ETA_KNOB_SYN_COOKIES, /* when no embryo is left */
 	ETA_KNOB_SLOW_START_IDLE,
 	ETA_KNOB_NOTSENT_LOWAT, /* bytes, UINT32_MAX = no limit */
@@ -49,6 +49,11 @@ enum eta_knob {
 	ETA_KNOB_KEEP_INTVL_MS,
 	ETA_KNOB_KEEP_PROBES,
 	ETA_KNOB_FIN_WAIT2_MS,
+	/* 4 words of the key of fast open cookies, in the order of net.ipv4.tcp_fastopen_key */
+	ETA_KNOB_FASTOPEN_KEY0,
+	ETA_KNOB_FASTOPEN_KEY1,
+	ETA_KNOB_FASTOPEN_KEY2,
+	ETA_KNOB_FASTOPEN_KEY3,
 	ETA_KNOB_N
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <arpa/inet.h>
 
+#include "engine/core/core.h"
 #include "test/unit/dti/dti_test.h"
 
 static struct two t;
@@ -295,6 +296,35 @@ START_TEST(tcp_up_room__a_full_accept_queue_drops_syns)
 }
 END_TEST
 
+/* Connections that may be pending with data of their SYN, of the server's only listener. */
+static uint32_t fastopen_qlen(void)
+{
+	const struct tcp_stack *tcp = &t.pair->core[1]->tcp;
+
+	for (uint32_t i = 1; i < tcp->ctx_n; i++)
+		if (tcp->ctx[i].state == TCP_STATE_LISTEN)
+			return tcp->ctx[i].fastopen_qlen;
+	return UINT32_MAX;
+}
+
+START_TEST(accept_listen__fast_open_of_every_listener_is_limited_by_its_backlog)
+{
+	struct pair_conf conf = {.engine.fastopen = TCP_FASTOPEN_SERVER};
+
+	for (int all = 0; all < 2; all++) {
+		conf.engine.fastopen |= all ? TCP_FASTOPEN_ALL : 0;
+		memset(&t, 0, sizeof(t));
+		t.pair = pair_create(&conf);
+		t.client = pair_attach(t.pair, 0, NULL);
+		t.server = pair_attach(t.pair, 1, NULL);
+		t.master = model_listen(t.server, "10.0.0.2", PORT, 7, 1);
+		turn(&t);
+		ck_assert_uint_eq(fastopen_qlen(), all ? 7 : 0);
+		two_end(&t);
+	}
+}
+END_TEST
+
 /* Two embryos are one source's share of four; the others' handshakes are the peers' to remember. */
 START_TEST(tcp_rx_cookie__connects_who_found_no_embryo_with_its_bytes)
 {
@@ -362,6 +392,7 @@ int main(void)
 	tcase_add_test(tc, accept_withdraw__unsubscribing_gives_unaccepted_connections_away);
 	tcase_add_test(tc, accept_unlisten__resets_what_nobody_accepted_and_frees_children);
 	tcase_add_test(tc, tcp_up_room__a_full_accept_queue_drops_syns);
+	tcase_add_test(tc, accept_listen__fast_open_of_every_listener_is_limited_by_its_backlog);
 	tcase_add_test(tc, tcp_rx_cookie__connects_who_found_no_embryo_with_its_bytes);
 	tcase_add_test(tc, accept_post__what_is_not_free_is_refused);
 	suite_add_tcase(s, tc);

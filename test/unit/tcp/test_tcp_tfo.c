@@ -273,6 +273,104 @@ START_TEST(tcp_tfo_syn__off_means_not_at_all)
 }
 END_TEST
 
+/* In the experimental form: a SYN with @n bytes of cookie[]. */
+static void rx_exp(uint8_t n, uint32_t len)
+{
+	uint8_t opt[40] = {2, 4, 5, 180, 254, (uint8_t)(4 + n), 0xf9, 0x89};
+
+	memcpy(opt + 8, cookie, n);
+	fake_rx_seg(core, master,
+			(struct tcp_seg){.seq = FAKE_IRS,
+					.flags = TCP_SYN,
+					.wnd = 5000,
+					.len = len,
+					.opt = opt,
+					.opt_len = (uint8_t)(8 + n)});
+	ctx = &core->ctx[core->last_embryo];
+}
+
+START_TEST(tcp_tfo_syn__cookies_are_those_of_linux)
+{
+	/* of packetdrill's collection, which has it from Linux */
+	const uint8_t linux_cookie[8] = {0x30, 0x21, 0xb9, 0xd8, 0x89, 0x01, 0x7e, 0xeb};
+
+	begin(1);
+	core->stack.conf.fastopen_key[0] = 0xb2b2b2b2a1a1a1a1ull;
+	core->stack.conf.fastopen_key[1] = 0xd4d4d4d4c3c3c3c3ull;
+	core->tuple.laddr = ip_addr_from_v4(0x0100a8c0); /* 192.168.0.1 */
+	core->tuple.raddr = ip_addr_from_v4(0x010200c0); /* 192.0.2.1 */
+	rx(master, TCP_SYN, 0, 0, true);
+	ck_assert(has_cookie());
+	ck_assert_mem_eq(cookie, linux_cookie, 8);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(tcp_tfo_syn__an_experimental_request_is_answered_in_its_form)
+{
+	const struct tcp_txseg *seg;
+
+	begin(1);
+	rx(master, TCP_SYN, 0, 0, true);
+	ck_assert(has_cookie());
+	tcp_abort(&core->stack, core, ctx, ETA_STATUS_ABORTED);
+	rx_exp(0, 0);
+	seg = fake_last(core);
+	ck_assert_uint_eq(seg->opt_len, 16);
+	ck_assert_mem_eq(seg->opt + 4, "\xfe\x0c\xf9\x89", 4);
+	ck_assert_mem_eq(seg->opt + 8, cookie, 8);
+	tcp_abort(&core->stack, core, ctx, ETA_STATUS_ABORTED);
+	fake_take(core);
+	rx_exp(8, 100);
+	ck_assert_str_eq(
+			fake_take(core), "embryo; accept; place 0+100; readable 100; SA 0+0 101; ");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(tcp_tfo_syn__a_cookie_without_data_opens_for_writing)
+{
+	begin(1);
+	learn_cookie();
+	rx(master, TCP_SYN, 0, 0, true);
+	ck_assert_str_eq(fake_take(core), "embryo; accept; SA 0+0 1; ");
+	fake_write(core, ctx, 50);
+	ck_assert_str_eq(fake_take(core), "PA 1+50 1; ");
+	ck_assert_uint_eq(ctx->flags2 & TCP_CTX2_SYN_DATA, 0);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(tcp_tfo_syn__without_cookies_data_is_enough)
+{
+	begin(1);
+	rx(master, TCP_SYN, 0, 100, false);
+	ck_assert_str_eq(fake_take(core), "embryo; SA 0+0 1; ");
+	core->stack.conf.fastopen |= TCP_FASTOPEN_COOKIELESS;
+	core->tuple.rport_be++;
+	rx(master, TCP_SYN, 0, 0, false);
+	ck_assert_str_eq(fake_take(core), "embryo; SA 0+0 1; ");
+	core->tuple.rport_be++;
+	rx(master, TCP_SYN, 0, 100, false);
+	ck_assert_str_eq(
+			fake_take(core), "embryo; accept; place 0+100; readable 100; SA 0+0 101; ");
+	ck_assert_uint_ne(ctx->flags2 & TCP_CTX2_SYN_DATA, 0);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(tcp_tfo_syn__no_child_for_it_means_ask_again)
+{
+	begin(1);
+	learn_cookie();
+	core->refuse_accept = true;
+	rx(master, TCP_SYN, 0, 100, true);
+	ck_assert(has_cookie());
+	ck_assert_uint_eq(master->fastopen_n, 0);
+	fake_free(core);
+}
+END_TEST
+
 /* ---- client ---- */
 
 static void connect_tfo(void)
@@ -443,7 +541,11 @@ FACTS("tcp tfo", tcp_tfo_syn__a_request_is_answered_by_a_cookie,
 		tcp_tfo_syn__no_more_than_qlen_are_pending,
 		tcp_tfo_syn__a_reset_is_told_and_makes_room,
 		tcp_tfo_syn__a_peer_that_stays_silent_is_given_up,
-		tcp_tfo_syn__off_means_not_at_all,
+		tcp_tfo_syn__cookies_are_those_of_linux,
+		tcp_tfo_syn__an_experimental_request_is_answered_in_its_form,
+		tcp_tfo_syn__a_cookie_without_data_opens_for_writing,
+		tcp_tfo_syn__without_cookies_data_is_enough,
+		tcp_tfo_syn__no_child_for_it_means_ask_again, tcp_tfo_syn__off_means_not_at_all,
 		tcp_tfo_connect__the_syn_waits_for_data_and_takes_it_along,
 		tcp_tfo_connect__no_more_than_a_segment_rides,
 		tcp_tfo_syn_ack__what_was_not_taken_leaves_again,
