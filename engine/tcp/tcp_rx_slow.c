@@ -226,7 +226,8 @@ bool tcp_rx_text(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_
 		 * 2.17).
 		 */
 		TCP_COUNT(e, abort_on_data);
-		return tcp_conn_reset(e, ctx, ETA_STATUS_RESET);
+		tcp_tx_rst_to(e->stack, e->core, ctx, NULL, seg);
+		return tcp_conn_end(e, ctx, ETA_STATUS_RESET);
 	}
 	/* Cut what we have, and what we did not promise. */
 	if (seq_lt(seq, ctx->rcv_nxt)) {

@@ -501,7 +501,8 @@ START_TEST(closed_by_user__new_data_is_reset)
 	tcp_close(&core->stack, core, ctx, core->now_us);
 	fake_take(core);
 	ck_assert_int_eq(fake_rx(core, ctx, TCP_ACK, 1, 2, 10), TCP_RX_FREED);
-	ck_assert_str_eq(fake_take(core), "RA 2+0 1; closed RESET; free; ");
+	/* at the number that the peer waits for, whatever of ours is lost */
+	ck_assert_str_eq(fake_take(core), "R 2+0 0; closed RESET; free; ");
 	ck_assert_uint_eq(core->stack.stats.abort_on_data, 1);
 	fake_free(core);
 }
