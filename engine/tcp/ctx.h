@@ -294,7 +294,8 @@ struct tcp_ctx {
 	uint8_t rack_reo_mult; /* RACK.reo_wnd_mult, in quarters of the minimum RTT; 0 counts as 1 */
 	uint8_t rack_reo_persist; /* recoveries until it is 1 again */
 	uint8_t rtx_n;            /* F-RTO: timeouts of this series that it was told of */
-	uint8_t pad8;
+	/* low bits of sent_us32 of a flight whose segments are not all of mss but for the last */
+	uint8_t mixed_us8;
 	uint32_t tlp_end_seq;   /* TLP.end_seq, valid with TLP */
 	uint32_t prr_delivered; /* bytes since the reduction began (RFC 6937) */
 	uint32_t prr_out;
@@ -353,7 +354,8 @@ struct tcp_sent {
 	uint32_t first_us32;
 	uint8_t state; /* enum tcp_sent_state */
 	uint8_t flags; /* TCP_SENT_* */
-	uint16_t pad0;
+	/* a segment ends every so many bytes after lo, and at hi; 1 = nobody knows where */
+	uint16_t seg_bytes;
 	uint32_t pad1;
 };
 ETA_ASSERT_SIZE(struct tcp_sent, 32);

@@ -161,6 +161,19 @@ bool tcp_tlp_arm(const struct tcp_env *e, struct tcp_ctx *ctx)
 	return true;
 }
 
+/* Where does the last segment of @r begin? The FIN rides on it. */
+static uint32_t last_segment(const struct tcp_ctx *ctx, const struct tcp_sent *r)
+{
+	uint32_t fin = ctx->flags & TCP_CTX_FIN_SENT && r->hi == ctx->snd_tail + 1;
+	uint32_t len = r->hi - r->lo - fin;
+
+	if (len <= r->seg_bytes && len <= ctx->mss)
+		return r->lo;
+	if (r->seg_bytes == 1 || r->seg_bytes > ctx->mss)
+		return len > ctx->mss ? r->hi - fin - ctx->mss : r->lo;
+	return r->lo + (len - 1) / r->seg_bytes * r->seg_bytes;
+}
+
 /* The last segment again. Return: was it sent? */
 static bool probe_again(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
@@ -171,7 +184,7 @@ static bool probe_again(const struct tcp_env *e, struct tcp_ctx *ctx)
 	if (log == NULL)
 		return false;
 	r = &log->r[log->first + log->n - 1];
-	lo = r->hi - r->lo > ctx->mss ? r->hi - ctx->mss : r->lo;
+	lo = last_segment(ctx, r);
 	if (ctx->flags2 & TCP_CTX2_EOR)
 		lo = tcp_eor_last(e->stack, ctx, lo, r->hi);
 	if (r->state != TCP_SENT_OUT || !tcp_sent_cut(e, ctx, lo))

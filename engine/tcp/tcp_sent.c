@@ -18,6 +18,10 @@
  * makes us slower to deem bytes lost. What still finds no room is not noted: a SACK that is
  * forgotten costs a retransmission.
  *
+ * The peer SACKs segments. Of a block that begins or ends within one, only the whole segments count: a
+ * part of one is no proof that it arrived (RFC 2018 5.1 speaks of segments; as Linux). So a record knows
+ * where its segments end, as long as they are of one size but for the last; else every byte counts.
+ *
  * RFC 8985 5.2 (per-segment state), RFC 2018 8, RFC 6675 3.
  */
 #include <string.h>
@@ -43,6 +47,12 @@ void tcp_sent_clear(struct tcp_stack *stack, struct tcp_ctx *ctx)
 	ctx->flags &= ~(TCP_CTX_RTT_TIMING | TCP_CTX_RTX_ONE);
 }
 
+/* Segments of a flight that left at @us32: all of mss? */
+static uint16_t seg_bytes_of(const struct tcp_ctx *ctx, uint32_t us32)
+{
+	return ctx->mixed_us8 == (uint8_t)us32 ? 1 : ctx->mss;
+}
+
 struct tcp_log *tcp_sent_log(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
 	struct tcp_stack *stack = e->stack;
@@ -62,6 +72,7 @@ struct tcp_log *tcp_sent_log(const struct tcp_env *e, struct tcp_ctx *ctx)
 	log->first = 0;
 	log->n = 1;
 	log->r[0] = (struct tcp_sent){
+			.seg_bytes = seg_bytes_of(ctx, ctx->sent_us32),
 			.lo = ctx->snd_una,
 			.hi = ctx->snd_nxt,
 			.us32 = ctx->sent_us32,
@@ -97,6 +108,8 @@ static bool is_mergeable(const struct tcp_sent *a, const struct tcp_sent *b)
 /* @b is added to its left neighbour @a. */
 static void merge(struct tcp_sent *a, const struct tcp_sent *b)
 {
+	if (a->seg_bytes != b->seg_bytes || (b->lo - a->lo) % a->seg_bytes)
+		a->seg_bytes = 1;
 	a->hi = b->hi;
 	a->flags |= b->flags;
 	if (seq_gt(b->us32, a->us32)) {
@@ -140,20 +153,20 @@ static bool has_room(struct tcp_log *log, uint32_t n)
 	return log->n + n <= TCP_SENT_MAX;
 }
 
-void tcp_sent_add(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t lo, uint32_t hi)
+/* Something is in flight already. Apart, so that the usual case needs no room on the stack. */
+static __attribute__((noinline)) void add_behind(
+		const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t lo, uint32_t hi)
 {
 	uint32_t now_us32 = (uint32_t)e->now_us;
 	struct tcp_sent *last;
 	struct tcp_log *log;
 
-	if (ETA_LIKELY(lo == ctx->snd_una)) {
-		ctx->sent_us32 = now_us32;
-		ctx->flags |= TCP_CTX_RTT_TIMING;
+	/* The same burst as all that is in flight? */
+	if (ctx->sent_log == 0 && ctx->flags & TCP_CTX_RTT_TIMING && ctx->sent_us32 == now_us32) {
+		if ((lo - ctx->snd_una) % ctx->mss)
+			ctx->mixed_us8 = (uint8_t)now_us32;
 		return;
 	}
-	/* The same burst as all that is in flight? */
-	if (ctx->sent_log == 0 && ctx->flags & TCP_CTX_RTT_TIMING && ctx->sent_us32 == now_us32)
-		return;
 	/* The log begins with what was in flight before. */
 	ctx->snd_nxt = lo;
 	log = tcp_sent_log(e, ctx);
@@ -170,6 +183,9 @@ void tcp_sent_add(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t lo, uin
 		/* The same burst; or no room, and nothing but a later time to be had. */
 		last = &log->r[log->first + log->n - 1];
 		if (last->state == TCP_SENT_OUT) {
+			if (last->seg_bytes != seg_bytes_of(ctx, now_us32) ||
+					(lo - last->lo) % last->seg_bytes)
+				last->seg_bytes = 1;
 			last->hi = hi;
 			last->us32 = now_us32;
 			return;
@@ -179,6 +195,7 @@ void tcp_sent_add(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t lo, uin
 		return;
 	}
 	log->r[log->first + log->n++] = (struct tcp_sent){
+			.seg_bytes = seg_bytes_of(ctx, now_us32),
 			.lo = lo,
 			.hi = hi,
 			.us32 = now_us32,
@@ -187,6 +204,16 @@ void tcp_sent_add(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t lo, uin
 			.first_us32 = ctx->first_us32,
 			.flags = ctx->flags2 & TCP_CTX2_APP_LIMITED ? TCP_SENT_APP_LIMITED : 0,
 	};
+}
+
+void tcp_sent_add(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t lo, uint32_t hi)
+{
+	if (ETA_UNLIKELY(lo != ctx->snd_una)) {
+		add_behind(e, ctx, lo, hi);
+		return;
+	}
+	ctx->sent_us32 = (uint32_t)e->now_us;
+	ctx->flags |= TCP_CTX_RTT_TIMING;
 }
 
 /* Cut record @i at @seq, which lies inside it, in two. Return: false if there is no room. */
@@ -198,6 +225,8 @@ static bool split(struct tcp_log *log, uint32_t i, uint32_t seq)
 		return false;
 	memmove(r + 1, r, (log->n - i) * sizeof(*r));
 	log->n++;
+	if ((seq - r[0].lo) % r[0].seg_bytes)
+		r[1].seg_bytes = 1;
 	r[0].hi = seq;
 	r[1].lo = seq;
 	return true;
@@ -289,6 +318,8 @@ void tcp_sent_acked(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ack
 			learn(e, ctx, r, end, a);
 		}
 		if (end != r->hi) {
+			if (n % r->seg_bytes)
+				r->seg_bytes = 1;
 			r->lo = end;
 			break;
 		}
@@ -332,9 +363,16 @@ void tcp_sent_sacked(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t lo, 
 		return;
 	}
 	i = find(log, lo);
-	if (log->r[log->first + i].state != TCP_SENT_SACKED && log->r[log->first + i].lo != lo &&
-			split(log, i, lo))
+	if (log->r[log->first + i].state != TCP_SENT_SACKED && log->r[log->first + i].lo != lo) {
+		const struct tcp_sent *r = &log->r[log->first + i];
+		uint32_t n = lo - r->lo + r->seg_bytes - 1;
+
+		/* from the first segment that begins in the block */
+		n -= n % r->seg_bytes;
+		if (n < r->hi - r->lo)
+			(void)split(log, i, r->lo + n);
 		i++;
+	}
 	for (; i < log->n; i++) {
 		struct tcp_sent *r = &log->r[log->first + i];
 
@@ -342,8 +380,15 @@ void tcp_sent_sacked(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t lo, 
 			break;
 		if (r->state == TCP_SENT_SACKED)
 			continue;
-		if (seq_gt(r->hi, hi))
-			(void)split(log, i, hi);
+		if (seq_gt(r->hi, hi)) {
+			/* to the last one that ends in it */
+			uint32_t n = hi - r->lo;
+
+			n -= n % r->seg_bytes;
+			if (n == 0)
+				break;
+			(void)split(log, i, r->lo + n);
+		}
 		end = r->hi;
 		if (r->state == TCP_SENT_LOST)
 			ctx->lost_bytes -= end - r->lo;
@@ -374,6 +419,8 @@ void tcp_sent_again(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_sen
 	r->state = TCP_SENT_OUT;
 	r->flags = TCP_SENT_RTX | (ctx->flags2 & TCP_CTX2_APP_LIMITED ? TCP_SENT_APP_LIMITED : 0);
 	r->us32 = (uint32_t)e->now_us;
+	if (r->seg_bytes != 1)
+		r->seg_bytes = seg_bytes_of(ctx, r->us32);
 	r->delivered = tcp_delivered(ctx);
 	r->delivered_us32 = ctx->delivered_us32;
 	r->first_us32 = ctx->first_us32;
@@ -408,6 +455,8 @@ const char *tcp_sent_check(const struct tcp_stack *stack, const struct tcp_ctx *
 
 		if (r->lo != seq || !seq_lt(r->lo, r->hi))
 			return "records cover what is in flight without gap";
+		if (r->seg_bytes == 0)
+			return "a record knows the size of its segments";
 		sacked += r->state == TCP_SENT_SACKED ? r->hi - r->lo : 0;
 		lost += r->state == TCP_SENT_LOST ? r->hi - r->lo : 0;
 		seq = r->hi;

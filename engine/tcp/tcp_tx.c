@@ -298,8 +298,12 @@ uint32_t tcp_tx_range(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t seq
 	ack_sent(ctx);
 	if (ETA_UNLIKELY(ctx->flags2 & (TCP_CTX2_PACED | TCP_CTX2_CWR_OWED)))
 		sent_marks(e, ctx, &seg, (uint32_t)sent);
-	if (len > seg.mss)
+	if (len > seg.mss) {
 		segs = (len + seg.mss - 1) / seg.mss;
+		/* SACK blocks took room: segments end elsewhere than at multiples of mss */
+		if (ETA_UNLIKELY(seg.mss != ctx->mss))
+			ctx->mixed_us8 = (uint8_t)e->now_us;
+	}
 	e->stack->stats.out_segs += segs;
 	ctx->segs_out += segs;
 	ctx->data_segs_out += len ? segs : 0;

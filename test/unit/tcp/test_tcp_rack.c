@@ -126,6 +126,36 @@ START_TEST(tlp__last_segment_again_after_two_round_trips)
 }
 END_TEST
 
+START_TEST(tlp__a_short_last_segment_is_the_last_segment)
+{
+	flight_of(2);
+	ack(2);
+	ctx->flags |= TCP_CTX_NODELAY;
+	fake_write(core, ctx, 2 * MSS + 500);
+	fake_take(core);
+	fake_run(core, 35);
+	ck_assert_str_eq(fake_take(core), "rtx PA 5841+500 1; ");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(tlp__the_fin_rides_on_the_last_segment)
+{
+	flight_of(2);
+	ack(2);
+	fake_take(core);
+	core->burst_bytes = 65536;
+	ctx->snd_wnd = 0; /* nothing leaves before the FIN is queued */
+	fake_write(core, ctx, 2 * MSS);
+	ctx->snd_wnd = 100 * MSS;
+	tcp_shut_wr(&core->stack, core, ctx, core->now_us);
+	ck_assert_str_eq(fake_take(core), "FPA 2921+2920 1; ");
+	fake_run(core, 35);
+	ck_assert_str_eq(fake_take(core), "rtx FPA 4381+1460 1; ");
+	fake_free(core);
+}
+END_TEST
+
 START_TEST(tlp__prefers_new_data)
 {
 	flight_of(3);
@@ -362,8 +392,9 @@ FACTS("tcp rack", rack__one_sack_is_enough_after_the_reordering_window,
 		rack__after_reordering_three_sacks_do_not_hurry,
 		rack__lost_retransmission_is_sent_again_without_timeout,
 		rack__dsack_widens_the_window_once_a_round,
-		tlp__last_segment_again_after_two_round_trips, tlp__prefers_new_data,
-		tlp__sack_of_the_probe_reveals_the_lost_tail,
+		tlp__last_segment_again_after_two_round_trips,
+		tlp__a_short_last_segment_is_the_last_segment,
+		tlp__the_fin_rides_on_the_last_segment, tlp__prefers_new_data, tlp__sack_of_the_probe_reveals_the_lost_tail,
 		tlp__loss_that_the_probe_repaired_reduces_cwnd,
 		tlp__dsack_of_the_probe_means_no_loss, tlp__alone_waits_for_a_delayed_ack,
 		prr__sends_in_proportion_to_what_arrives, frto__original_arrives_after_the_timeout,
