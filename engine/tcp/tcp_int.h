@@ -450,6 +450,8 @@ void tcp_timer_enter(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t at_m
 void tcp_timer_arm_rtx(const struct tcp_env *e, struct tcp_ctx *ctx);
 /* The retransmission timer, as if it had run since the first byte in flight left. */
 void tcp_timer_arm_rto(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* The same, but from now on. */
+void tcp_timer_restart_rto(const struct tcp_env *e, struct tcp_ctx *ctx);
 /* Microseconds until it would fire, at least 1000. */
 uint32_t tcp_timer_rto_left_us(const struct tcp_env *e, const struct tcp_ctx *ctx);
 /* Long timer by state and keepalive. */

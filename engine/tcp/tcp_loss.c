@@ -407,6 +407,7 @@ static bool output_first(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t 
 	ctx->flags &= ~TCP_CTX_RTX_ONE;
 	ctx->lost_bytes -= n < ctx->lost_bytes ? n : ctx->lost_bytes;
 	ctx->sent_us32 = (uint32_t)e->now_us;
+	tcp_timer_arm_rto(e, ctx);
 	count_again(e, ctx, n);
 	tcp_undo_sent_again(e, ctx, n);
 	*pipe = tcp_loss_pipe(ctx);

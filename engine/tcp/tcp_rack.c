@@ -207,6 +207,9 @@ void tcp_tlp_timeout(const struct tcp_env *e, struct tcp_ctx *ctx)
 			ctx->flags2 |= TCP_CTX2_TLP;
 			ctx->flags |= TCP_CTX_CAREFUL;
 			ctx->tlp_end_seq = ctx->snd_nxt;
+			/* Its answer has the time of a timeout (RFC 8985 7.3). */
+			tcp_timer_restart_rto(e, ctx);
+			return;
 		}
 	}
 	tcp_timer_arm_rto(e, ctx);

@@ -113,6 +113,11 @@ void tcp_timer_arm_rto(const struct tcp_env *e, struct tcp_ctx *ctx)
 	arm_rto(e, ctx, tcp_timer_rto_left_us(e, ctx));
 }
 
+void tcp_timer_restart_rto(const struct tcp_env *e, struct tcp_ctx *ctx)
+{
+	arm_rto(e, ctx, rto_us_of(e, ctx));
+}
+
 void tcp_timer_arm_long(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
 	if (ctx->state == TCP_STATE_TIME_WAIT)

@@ -17,8 +17,6 @@
 #define CWND_SLACK_SEGS \
 	20u /* minima of cwnd in segments; in recovery it follows the pipe, which is an estimate */
 #define RTO_SLACK_US 2000u /* ticks */
-/* Does a fast retransmission of snd_una start the timer anew? RFC 6298 does not ask for it, RFC 6675 6 allows it. */
-#define RTO_IS_REARMED false
 
 static void rto_check(struct core *host, const struct tcp_ctx *ctx, struct user *u,
 		const struct tcp_txseg *seg);
@@ -119,7 +117,7 @@ static void rto_check(struct core *host, const struct tcp_ctx *ctx, struct user 
 		world_fail(w, "%c: a timeout %llu us after the segment at snd_una was sent",
 				'A' + host->side, (unsigned long long)(w->now_us - last_us));
 	u->timeouts_n = ctx->timeouts_n;
-	if (end != seg->seq && (!seg->is_retransmit || is_timeout || RTO_IS_REARMED))
+	if (end != seg->seq)
 		u->sent[u->sent_n++ % WORLD_SENT_N] = (struct world_sent){seg->seq, end, w->now_us};
 }
 

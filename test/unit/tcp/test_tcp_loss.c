@@ -406,6 +406,26 @@ START_TEST(rtt__no_sample_of_a_window_probe)
 }
 END_TEST
 
+START_TEST(rto__waits_for_what_was_sent_again_without_log)
+{
+	in_flight(false);
+	ctx->rto_us = 200000;
+	core->stack.log_free = 0;
+	core->stack.log_n = 0;
+	fake_run(core, 150);
+	dupack();
+	dupack();
+	fake_take(core);
+	dupack();
+	ck_assert_str_eq(fake_take(core), "rtx A 1+1460 1; ");
+	fake_run(core, 190);
+	ck_assert_uint_eq(core->stack.stats.timeouts, 0);
+	fake_run(core, 30);
+	ck_assert_uint_eq(core->stack.stats.timeouts, 1);
+	fake_free(core);
+}
+END_TEST
+
 START_TEST(rto__fin_is_sent_again)
 {
 	core = fake_new(NULL);
@@ -521,6 +541,7 @@ FACTS("tcp loss", limited_transmit__one_new_segment_per_duplicate,
 		rto__backs_off_and_keeps_ssthresh, rto__ack_of_new_data_ends_the_backoff,
 		rto__reneged_scoreboard_is_forgotten, rto__gives_up_after_fifteen,
 		rto__karn_no_sample_from_a_retransmission,
+		rto__waits_for_what_was_sent_again_without_log,
 		rtt__without_log_no_sample_across_a_fast_retransmit,
 		rtt__no_sample_of_a_window_probe, rto__fin_is_sent_again,
 		user_timeout__ends_before_the_retries, icmp_too_big__shrinks_and_sends_again,

@@ -156,6 +156,21 @@ START_TEST(tlp__the_fin_rides_on_the_last_segment)
 }
 END_TEST
 
+START_TEST(tlp__gives_the_timeout_its_full_time)
+{
+	flight_of(3);
+	ctx->rto_us = 200000;
+	fake_run(core, 60); /* the probe, after 22 ms */
+	ck_assert_str_eq(fake_take(core), "rtx PA 2921+1460 1; ");
+	/* 200 ms after the probe, not after the segments before it */
+	fake_run(core, 150);
+	ck_assert_str_eq(fake_take(core), "");
+	fake_run(core, 20);
+	ck_assert_ptr_nonnull(strstr(fake_take(core), "rtx A 1+1460 1; "));
+	fake_free(core);
+}
+END_TEST
+
 START_TEST(tlp__prefers_new_data)
 {
 	flight_of(3);
@@ -394,7 +409,8 @@ FACTS("tcp rack", rack__one_sack_is_enough_after_the_reordering_window,
 		rack__dsack_widens_the_window_once_a_round,
 		tlp__last_segment_again_after_two_round_trips,
 		tlp__a_short_last_segment_is_the_last_segment,
-		tlp__the_fin_rides_on_the_last_segment, tlp__prefers_new_data, tlp__sack_of_the_probe_reveals_the_lost_tail,
+		tlp__the_fin_rides_on_the_last_segment, tlp__gives_the_timeout_its_full_time,
+		tlp__prefers_new_data, tlp__sack_of_the_probe_reveals_the_lost_tail,
 		tlp__loss_that_the_probe_repaired_reduces_cwnd,
 		tlp__dsack_of_the_probe_means_no_loss, tlp__alone_waits_for_a_delayed_ack,
 		prr__sends_in_proportion_to_what_arrives, frto__original_arrives_after_the_timeout,
