@@ -174,17 +174,28 @@ static bool is_hopeless(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t t
 	return tries >= retries_of(e, ctx);
 }
 
+/*
+ * Nobody holds an orphan any more, and a peer that answers each probe could keep it for ever: it ends when
+ * probes are as rare as they get (as Linux).
+ */
+static bool is_worn_out(const struct tcp_env *e, const struct tcp_ctx *ctx)
+{
+	return ctx->flags & TCP_CTX_RD_CLOSED && ctx->backoff_n >= e->stack->conf.orphan_retries &&
+	       rto_us_of(e, ctx) >= e->stack->conf.rto_us_max;
+}
+
 static bool fire_persist(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
 	/*
 	 * An ACK since the last probe proves that the peer lives, however long its window stays
-	 * shut (RFC 9293 3.8.6.1).
+	 * shut (RFC 9293 3.8.6.1). A user who set a time does not care why his bytes wait (RFC 5482 3).
 	 */
 	if (ctx->backoff_n && seq_ge(ctx->rx_last_ms, ctx->tx_last_ms)) {
 		ctx->probes_n = 0;
-		ctx->rtx_first_ms = 0;
+		if (ctx->user_timeout_ms == 0)
+			ctx->rtx_first_ms = 0;
 	}
-	if (is_hopeless(e, ctx, ctx->probes_n)) {
+	if (is_hopeless(e, ctx, ctx->probes_n) || is_worn_out(e, ctx)) {
 		TCP_COUNT(e, abort_on_timeout);
 		return tcp_conn_end(e, ctx, tcp_icmp_timed_out(ctx));
 	}
