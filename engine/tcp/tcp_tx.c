@@ -409,6 +409,9 @@ static uint32_t sendable(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t 
 	}
 	if (avail > mss) {
 		burst = piece_bytes(ctx, tcp_up_burst_bytes(e->core, ctx));
+		/* Two pieces in flight: the ACK of the one lets the next go while the other is under way (as Linux). */
+		if (burst > ctx->cwnd / 2)
+			burst = ctx->cwnd / 2;
 		if (burst < mss)
 			burst = mss;
 		if (room > burst)

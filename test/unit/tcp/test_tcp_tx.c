@@ -56,6 +56,11 @@ START_TEST(tcp_write__tso_sized_pieces)
 	ck_assert_str_eq(fake_take(core), "PA 1+5840 1; PA 5841+5840 1; PA 11681+2920 1; ");
 	ck_assert_uint_eq(fake_last(core)->mss, 1460);
 	fake_free(core);
+	open_new();
+	core->burst_bytes = 65536;
+	fake_write(core, ctx, 14600); /* two in flight, if cwnd is smaller */
+	ck_assert_str_eq(fake_take(core), "PA 1+7300 1; PA 7301+7300 1; ");
+	fake_free(core);
 }
 END_TEST
 
