@@ -166,6 +166,8 @@ void tcp_conn_established(const struct tcp_env *e, struct tcp_ctx *ctx)
 	ctx->backoff_n = 0;
 	ctx->rtx_first_ms = 0;
 	ctx->oow_last_ms = 0;
+	if (ctx->data_segs_in == 0)
+		ctx->data_rx_ms = e->now_ms; /* idle since now, as Linux */
 	if (ETA_UNLIKELY(ctx->flags2 & (TCP_CTX2_TFO | TCP_CTX2_TFO_OPT)))
 		tcp_tfo_settle(e, ctx);
 	if (ctx->snd_nxt != ctx->snd_una)

@@ -124,7 +124,28 @@ START_TEST(tcp_conn_iss__is_not_related_to_the_timestamp_offset)
 }
 END_TEST
 
-FACTS("tcp conn", tcp_conn_iss__of_one_tuple_follows_the_clock,
+START_TEST(tcp_conn_established__no_data_came_since_now)
+{
+	struct core *core = fake_new(NULL);
+	struct tcp_ctx *ctx = fake_ctx(core);
+	struct tcp_ctx_info info;
+
+	tcp_connect(&core->stack, core, ctx, &core->tuple, NULL, core->now_us);
+	fake_run(core, 300);
+	fake_rx_seg(core, ctx,
+			(struct tcp_seg){.seq = FAKE_IRS,
+					.ack = ctx->iss + 1,
+					.flags = TCP_SYN | TCP_ACK,
+					.wnd = 1000});
+	core->now_us += 20000;
+	tcp_ctx_info(&core->stack, ctx, core->now_us, &info);
+	ck_assert_uint_eq(info.data_rcvd_ms, 20);
+	fake_free(core);
+}
+END_TEST
+
+FACTS("tcp conn", tcp_conn_established__no_data_came_since_now,
+		tcp_conn_iss__of_one_tuple_follows_the_clock,
 		tcp_conn_iss__of_other_tuples_tells_nothing,
 		tcp_conn_iss__of_neighbouring_ports_has_no_common_step,
 		tcp_conn_iss__depends_on_the_secret,
