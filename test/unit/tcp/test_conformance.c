@@ -181,6 +181,18 @@ START_TEST(rfc9293__user_timeout_is_the_patience_with_a_window_that_was_taken_ba
 }
 END_TEST
 
+START_TEST(rfc9293__keepalive_begins_after_two_hours)
+{
+	open_new();
+	tcp_param(&core->stack, core, ctx, &(struct tcp_param){.keepalive = true}, core->now_us);
+	fake_run(core, 7200000 - 10);
+	ck_assert_uint_eq(core->stack.stats.keepalive, 0);
+	fake_run(core, 20);
+	ck_assert_uint_eq(core->stack.stats.keepalive, 1);
+	fake_free(core);
+}
+END_TEST
+
 /* ---- RFC 5681 ---- */
 
 START_TEST(rfc5681__two_lost_syns_begin_with_one_segment)
@@ -280,6 +292,7 @@ FACTS("conformance", rfc9293__window_is_an_unsigned_number,
 		rfc9293__nothing_new_into_a_window_that_was_taken_back,
 		rfc9293__a_window_that_was_taken_back_does_not_end_the_connection,
 		rfc9293__user_timeout_is_the_patience_with_a_window_that_was_taken_back,
+		rfc9293__keepalive_begins_after_two_hours,
 		rfc5681__two_lost_syns_begin_with_one_segment,
 		rfc5681__filling_a_hole_is_acknowledged_at_once, rfc6298__first_timeout_is_a_second,
 		rfc6298__after_a_lost_syn_the_timeout_is_three_seconds,
