@@ -344,6 +344,8 @@ enum tcp_sent_state {
 };
 #define TCP_SENT_RTX 0x01u         /* was sent more than once */
 #define TCP_SENT_APP_LIMITED 0x02u /* rate sample: the application had no more to send */
+#define TCP_SENT_MELTED 0x04u      /* left at several times: us32 is the last of them */
+#define TCP_SENT_UNTIMED 0x08u     /* ... and not that of its last byte */
 
 struct tcp_sent {
 	uint32_t lo;        /* sequence of the first byte */

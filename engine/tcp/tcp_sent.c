@@ -14,9 +14,10 @@
  * for its answer costs none, and an idle connection has none. Logs come from a pool. When the pool is
  * empty the connection goes on as if it had neither SACK nor RACK, one segment a round trip.
  *
- * When a log is full, neighbours in the same state melt into one, with the later time: that only
- * makes us slower to deem bytes lost. What still finds no room is not noted: a SACK that is
- * forgotten costs a retransmission.
+ * When a log is full, neighbours melt into one: first those that need no time any more, then, where that is not
+ * enough, those that left within a millisecond, two, four and so on of each other. The later time holds. That makes us
+ * slower to deem bytes lost, but of an ACK that ends within such a record we learn no time: it would look like a path
+ * much shorter than it is. What still finds no room is not noted: a SACK that is forgotten costs a retransmission.
  *
  * The peer SACKs segments. Of a block that begins or ends within one, only the whole segments count: a
  * part of one is no proof that it arrived (RFC 2018 5.1 speaks of segments; as Linux). So a record knows
@@ -30,6 +31,10 @@
 
 /* SACK blocks leave so many records for what we send ourselves. */
 #define SENT_RESERVE 8u
+/* A log that was full is melted down to so many, so that it is not full at once again. */
+#define SENT_ROOMY (TCP_SENT_MAX * 3 / 4)
+#define MELT_US 1000u
+#define MELT_US_MAX 0x80000000u /* differences of times stay below */
 
 static void log_put(struct tcp_stack *stack, struct tcp_ctx *ctx)
 {
@@ -99,29 +104,42 @@ struct tcp_log *tcp_sent_log(const struct tcp_env *e, struct tcp_ctx *ctx)
 	return log;
 }
 
-static bool is_mergeable(const struct tcp_sent *a, const struct tcp_sent *b)
+static bool is_mergeable(const struct tcp_sent *a, const struct tcp_sent *b, uint32_t within_us)
 {
-	return a->state == b->state &&
-	       (a->state == TCP_SENT_SACKED || a->flags == b->flags || a->state == TCP_SENT_LOST);
+	uint32_t apart_us = b->us32 - a->us32;
+
+	if (a->state != b->state)
+		return false;
+	if (a->state != TCP_SENT_OUT)
+		return true;
+	if ((a->flags ^ b->flags) & ~(TCP_SENT_MELTED | TCP_SENT_UNTIMED))
+		return false;
+	return (seq_lt(b->us32, a->us32) ? -apart_us : apart_us) <= within_us;
 }
 
 /* @b is added to its left neighbour @a. */
 static void merge(struct tcp_sent *a, const struct tcp_sent *b)
 {
+	uint8_t flags = (uint8_t)((a->flags & ~TCP_SENT_UNTIMED) | b->flags);
+
 	if (a->seg_bytes != b->seg_bytes || (b->lo - a->lo) % a->seg_bytes)
 		a->seg_bytes = 1;
-	a->hi = b->hi;
-	a->flags |= b->flags;
+	if (a->us32 != b->us32)
+		flags |= TCP_SENT_MELTED;
 	if (seq_gt(b->us32, a->us32)) {
 		a->us32 = b->us32;
 		a->delivered = b->delivered;
 		a->delivered_us32 = b->delivered_us32;
 		a->first_us32 = b->first_us32;
+	} else if (a->us32 != b->us32) {
+		flags |= TCP_SENT_UNTIMED;
 	}
+	a->flags = flags;
+	a->hi = b->hi;
 }
 
-/* Melt neighbours into one. */
-static void compact(struct tcp_log *log)
+/* Melt neighbours into one, if they left within @within_us or their time does not matter any more. */
+static void compact(struct tcp_log *log, uint32_t within_us)
 {
 	struct tcp_sent *r = log->r;
 	uint16_t n = 0;
@@ -129,13 +147,21 @@ static void compact(struct tcp_log *log)
 	for (uint16_t i = 0; i < log->n; i++) {
 		const struct tcp_sent *from = &log->r[log->first + i];
 
-		if (n && is_mergeable(&r[n - 1], from))
+		if (n && is_mergeable(&r[n - 1], from, within_us))
 			merge(&r[n - 1], from);
 		else
 			r[n++] = *from;
 	}
 	log->first = 0;
 	log->n = n;
+}
+
+/* No more than @most records, whatever it costs in exactness; by as little as will do. */
+static void make_room(struct tcp_log *log, uint32_t most)
+{
+	compact(log, 0);
+	for (uint32_t within_us = MELT_US; log->n > most && within_us < MELT_US_MAX; within_us *= 2)
+		compact(log, within_us);
 }
 
 /* Room for @n more records behind the last? May move records. */
@@ -149,7 +175,7 @@ static bool has_room(struct tcp_log *log, uint32_t n)
 	}
 	if (log->n + n <= TCP_SENT_MAX)
 		return true;
-	compact(log);
+	make_room(log, SENT_ROOMY);
 	return log->n + n <= TCP_SENT_MAX;
 }
 
@@ -186,6 +212,9 @@ static __attribute__((noinline)) void add_behind(
 			if (last->seg_bytes != seg_bytes_of(ctx, now_us32) ||
 					(lo - last->lo) % last->seg_bytes)
 				last->seg_bytes = 1;
+			if (last->us32 != now_us32)
+				last->flags |= TCP_SENT_MELTED;
+			last->flags &= (uint8_t)~TCP_SENT_UNTIMED;
 			last->hi = hi;
 			last->us32 = now_us32;
 			return;
@@ -229,6 +258,8 @@ static bool split(struct tcp_log *log, uint32_t i, uint32_t seq)
 		r[1].seg_bytes = 1;
 	r[0].hi = seq;
 	r[1].lo = seq;
+	if (r->flags & TCP_SENT_MELTED)
+		r->flags |= TCP_SENT_UNTIMED;
 	return true;
 }
 
@@ -275,13 +306,17 @@ static void learn(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp
 		uint32_t end, struct tcp_ack *a)
 {
 	uint32_t age_us = (uint32_t)e->now_us - r->us32;
+	bool is_timed = !(r->flags & TCP_SENT_MELTED) ||
+			(end == r->hi && !(r->flags & TCP_SENT_UNTIMED));
 
 	if (r->flags & TCP_SENT_RTX) {
 		a->flags |= TCP_ACK_RTX;
 	} else {
-		a->rtt_us = age_us ? age_us : 1;
-		if (a->rtt_us_max == 0)
-			a->rtt_us_max = a->rtt_us;
+		if (is_timed) {
+			a->rtt_us = age_us ? age_us : 1;
+			if (a->rtt_us_max == 0)
+				a->rtt_us_max = a->rtt_us;
+		}
 		if (seq_le(end, ctx->recover))
 			a->flags |= TCP_ACK_ORIG;
 		/* It was passed by what was sent later (RFC 8985 6.2 step 3). */
@@ -292,6 +327,8 @@ static void learn(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp
 	}
 	if (seq_gt(end, ctx->rack_fack))
 		ctx->rack_fack = end;
+	if (!is_timed)
+		return;
 	tcp_rack_advance(e, ctx, r, end, a);
 	if (ctx->flags2 & TCP_CTX2_PACED)
 		tcp_rate_delivered(ctx, r, a);
@@ -357,7 +394,7 @@ void tcp_sent_sacked(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t lo, 
 	uint32_t i, end;
 
 	if (log->n + SENT_RESERVE > TCP_SENT_MAX)
-		compact(log);
+		make_room(log, SENT_ROOMY);
 	if (log->n + SENT_RESERVE > TCP_SENT_MAX || !has_room(log, 2)) {
 		TCP_COUNT(e, sack_discard);
 		return;
@@ -399,7 +436,7 @@ void tcp_sent_sacked(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t lo, 
 		learn(e, ctx, r, end, a);
 	}
 	if (log->n > TCP_SENT_MAX / 2)
-		compact(log);
+		compact(log, 0);
 }
 
 void tcp_sent_lost(struct tcp_ctx *ctx, struct tcp_sent *r, struct tcp_ack *a)

@@ -526,6 +526,40 @@ START_TEST(icmp_error__is_forgotten_by_an_acknowledgement)
 }
 END_TEST
 
+/* A user who never fills the window, and never pauses either, has tested no capacity (RFC 7661 4.3, RFC 9293 3.8.2). */
+START_TEST(cwnd__grows_only_as_far_as_it_is_used)
+{
+	uint32_t cwnd;
+
+	core = fake_new(NULL);
+	ctx = fake_accepted(core, NULL);
+	cwnd = ctx->cwnd;
+	for (uint32_t i = 1; i <= 200; i++) {
+		fake_write(core, ctx, 1460);
+		core->now_us += 10000;
+		fake_rx(core, ctx, TCP_ACK, 1, 1 + i * 1460, 0);
+		fake_flush(core);
+	}
+	ck_assert_uint_eq(ctx->cwnd, cwnd);
+	/* One who fills it gets more, once: then it is unused again. */
+	fake_write(core, ctx, cwnd + 1460);
+	core->now_us += 10000;
+	fake_rx(core, ctx, TCP_ACK, 1, 1 + 200 * 1460 + cwnd, 0);
+	fake_flush(core);
+	ck_assert_uint_eq(ctx->cwnd, 2 * cwnd);
+	core->now_us += 10000;
+	fake_rx(core, ctx, TCP_ACK, 1, 1 + 201 * 1460 + cwnd, 0);
+	for (uint32_t i = 1; i <= 50; i++) {
+		fake_write(core, ctx, 1460);
+		core->now_us += 10000;
+		fake_rx(core, ctx, TCP_ACK, 1, 1 + (201 + i) * 1460 + cwnd, 0);
+		fake_flush(core);
+	}
+	ck_assert_uint_eq(ctx->cwnd, 2 * cwnd);
+	fake_free(core);
+}
+END_TEST
+
 FACTS("tcp loss", limited_transmit__one_new_segment_per_duplicate,
 		newreno__third_duplicate_retransmits, newreno__more_duplicates_let_new_segments_go,
 		newreno__partial_ack_retransmits_the_next_hole, newreno__full_ack_ends_recovery,
@@ -547,4 +581,5 @@ FACTS("tcp loss", limited_transmit__one_new_segment_per_duplicate,
 		user_timeout__ends_before_the_retries, icmp_too_big__shrinks_and_sends_again,
 		icmp_too_big__short_flight_is_left_alone, icmp_error__ends_an_attempt_by_its_reason,
 		icmp_error__is_the_reason_of_a_timeout,
-		icmp_error__is_forgotten_by_an_acknowledgement)
+		icmp_error__is_forgotten_by_an_acknowledgement,
+		cwnd__grows_only_as_far_as_it_is_used)

@@ -402,6 +402,47 @@ START_TEST(sent_log__full_of_holes_goes_on)
 }
 END_TEST
 
+/* @n segments in flight, one every 100 us. */
+static void flight_of_bursts(uint32_t n)
+{
+	core = fake_new(NULL);
+	ctx = fake_accepted(core, &(struct fake_peer){.sack = true, .wscale = true, .mss = 1460});
+	ctx->snd_wnd = ctx->snd_wnd_max = 1 << 22;
+	ctx->srtt_us = ctx->rtt_min_us = 4 * RTT_US;
+	ctx->cwnd = 1 << 22;
+	for (uint32_t i = 0; i < n; i++) {
+		fake_write(core, ctx, MSS);
+		core->now_us += 100;
+	}
+	fake_take(core);
+}
+
+/* A full log melts; the times that are left are true: an RTT too short would be believed for long. */
+START_TEST(sent_log__full_gives_no_rtt_shorter_than_the_path)
+{
+	flight_of_bursts(600);
+	ck_assert_uint_ne(ctx->sent_log, 0);
+	core->now_us += 4 * RTT_US;
+	for (uint32_t i = 1; i <= 600; i++)
+		fake_rx(core, ctx, TCP_ACK, 1, SEG(i), 0);
+	ck_assert_uint_ge(ctx->rtt_min_us, 4 * RTT_US);
+	fake_free(core);
+}
+END_TEST
+
+/* Once the log melted into one record by the first SACK that found it more than half full. */
+START_TEST(sent_log__half_full_keeps_its_times)
+{
+	flight_of_bursts(200);
+	core->now_us += 4 * RTT_US;
+	fake_rx_sack(core, ctx, 1, 1, (const uint32_t[][2]){{SEG(1), SEG(2)}}, 1);
+	fake_rx_sack(core, ctx, 1, 1, (const uint32_t[][2]){{SEG(1), SEG(3)}}, 1);
+	ck_assert_uint_gt(core->stack.log[ctx->sent_log].n, 190);
+	ck_assert_uint_ge(ctx->rtt_min_us, 4 * RTT_US);
+	fake_free(core);
+}
+END_TEST
+
 FACTS("tcp rack", rack__one_sack_is_enough_after_the_reordering_window,
 		rack__late_arrival_within_the_window_is_no_loss,
 		rack__after_reordering_three_sacks_do_not_hurry,
@@ -417,4 +458,5 @@ FACTS("tcp rack", rack__one_sack_is_enough_after_the_reordering_window,
 		undo__dsack_for_every_retransmission_restores_cwnd,
 		undo__reneged_sacks_are_sent_again, dsack__old_bytes_are_reported,
 		dsack__out_of_order_bytes_come_twice, sent_log__a_flight_that_left_at_once_has_none,
-		sent_log__full_of_holes_goes_on, tcp_ack__fin_is_no_byte_of_the_stream)
+		sent_log__full_of_holes_goes_on, sent_log__full_gives_no_rtt_shorter_than_the_path,
+		sent_log__half_full_keeps_its_times, tcp_ack__fin_is_no_byte_of_the_stream)
