@@ -34,6 +34,7 @@ class Arrangement:
     variants: tuple
     must: str             # port, turned
     has_peer: bool = False
+    link: str = ""        # an emulated link to the peer (scripts/lab up --link), else a veth
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,22 @@ class Case:
 NATIVE = Variant("eta", "eta_bench", "kernel", True)
 SOCKETS = Variant("eta-run", "sock_bench", "eta", True)
 SELF = (NATIVE, Variant("kernel-1", "sock_bench", "kernel"), SOCKETS, Variant("kernel-2", "sock_bench", "kernel", threads=2, cpus=(0, 1)))
+# Under loss congestion control decides, not the CPU: one program on either stack, and the link has both CPUs to run on.
+LINKED = (Variant("kernel", "sock_bench", "kernel", cpus=None), Variant("eta-run", "sock_bench", "eta", True, cpus=None))
 PEER = (NATIVE, Variant("kernel", "sock_bench", "kernel", server_cpus=(1,)), SOCKETS, Variant("kernel-free", "sock_bench", "kernel", cpus=None))
+
+
+
+def _links():
+    """Paths that lose, both ways, or reorder. What is late is so by up to a fifth of a round trip."""
+    for rtt_ms in (1, 20):
+        for percent in (0.1, 1, 3):
+            yield Arrangement(f"loss.rtt{rtt_ms}.p{percent}", f"to a Linux peer, {rtt_ms} ms away, {percent} % lost each way; CUBIC on either "
+                              "stack, neither segments in the port", "packet", tuple(SETS), LINKED, "port", True,
+                              f"loss={percent} delay_us={rtt_ms * 500}")
+        yield Arrangement(f"reorder.rtt{rtt_ms}.p1", f"to a Linux peer, {rtt_ms} ms away, 500 Mbit/s, 1 % reordered each way; as loss", "packet",
+                          tuple(SETS), LINKED, "port", True, f"reorder=1 hold_us={rtt_ms * 200} delay_us={rtt_ms * 500} rate_mbit=500 queue=400")
+
 
 ARRANGEMENTS = (
     Arrangement("self", "one program, both ends; ETA through a looped net_ring port, the kernel through loopback", "ring",
@@ -68,6 +84,7 @@ ARRANGEMENTS = (
                 "port", True),
     Arrangement("af_packet", "to a Linux peer over veth; ETA through dpdk:net_af_packet, the kernel with all offloads", "af_packet",
                 tuple(SETS), PEER, "port", True),
+    *_links(),
 )
 
 
@@ -92,9 +109,19 @@ def _peer(arr, quick):
         yield Case(f"{arr.name}.idle", arr, "idle", 4000, "bytes/end", in_quick=True)
 
 
+def _linked(arr):
+    # Where windows are small, or the path long, losses are few: more connections make more of them per second.
+    conns = {"loss.rtt1.p0.1": 1, "loss.rtt1.p1": 4, "reorder.rtt1.p1": 1, "reorder.rtt20.p1": 4}.get(arr.name, 16)
+    for direction in ("out", "in"):
+        yield Case(f"{arr.name}.{direction}", arr, "stream", conns, "Gbit/s", direction)
+
+
 def all_cases():
     """In the order of measurement: one lab after the other."""
     for arr in ARRANGEMENTS:
+        if arr.link:
+            yield from _linked(arr)
+            continue
         if arr.has_peer:
             yield from _peer(arr, arr.name == "packet")
             continue

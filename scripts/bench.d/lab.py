@@ -31,10 +31,11 @@ def cpu_s_of(pid):
 class Lab:
     """One lab; has_etad=False makes the same namespaces for the kernel alone. @favour: a command that goes before all that is measured."""
 
-    def __init__(self, root, name, port, sets=(), has_etad=True, favour=()):
+    def __init__(self, root, name, port, sets=(), has_etad=True, favour=(), link=""):
         self.tool = os.path.join(root, "scripts", "lab")
         self.name, self.port, self.sets, self.has_etad = name, port, list(sets), has_etad
         self.favour = list(favour)
+        self.link = link
         self.vars = {}
         self.is_up = False
 
@@ -55,6 +56,8 @@ class Lab:
         args = ["up", "--port", self.port]
         for line in self.sets:
             args += ["--set", line]
+        if self.link:
+            args += ["--link", self.link]
         self._tool(*args, timeout=90, env=env)
         self.is_up = True
         for line in self._tool("env").splitlines():

@@ -51,6 +51,7 @@ struct options {
 	int threads;
 	uint32_t conns, msg_bytes;
 	double seconds;
+	double window_s; /* server of a stream: what is measured begins with the last connection, 0 = all its life */
 	uint64_t count;
 	struct sockaddr_storage addr;
 	socklen_t addr_len;
@@ -73,7 +74,8 @@ struct worker {
 	const struct options *o;
 	struct end *ends; /* [ends_n], index = cookie */
 	uint32_t ends_n, ends_high;
-	uint32_t open_n, opening_n;
+	uint32_t open_n, opening_n; /* client's ends */
+	uint32_t serving_n;         /* server's ends */
 	uint32_t next_id;
 	uint64_t done;   /* requests answered, connections served */
 	uint64_t bytes;  /* received and verified by the server side */
@@ -160,7 +162,9 @@ static void end_drop(struct worker *w, struct end *e, bool failed)
 {
 	io_close(e->conn);
 	w->failed += failed;
-	if (!e->is_server)
+	if (e->is_server)
+		w->serving_n--;
+	else
 		w->open_n--;
 	if (e->is_opening)
 		w->opening_n--;
@@ -324,6 +328,7 @@ static void accepted(struct worker *w, const struct io_event *ev)
 		return;
 	}
 	e->conn = ev->conn;
+	w->serving_n++;
 	io_set_cookie(ev->conn, (uint32_t)(e - w->ends));
 	readable(w, e);
 }
@@ -488,7 +493,7 @@ static void report(const struct options *o, const struct worker *c, const struct
 	printf("{\"bench\": \"%s\", \"stack\": \"%s\", \"conns\": %u, \"threads\": %d, \"msg_bytes\": %u, \"seconds\": %.3f, ",
 			mode_name[o->mode], io_name, o->conns, o->threads, o->msg_bytes, seconds);
 	if (o->mode == MODE_STREAM)
-		printf("\"gbit_per_s\": %.3f, ", (double)server->bytes * 8e-9 / seconds);
+		printf("\"gbit_per_s\": %.6f, ", (double)server->bytes * 8e-9 / seconds);
 	else if (o->mode == MODE_IDLE)
 		printf("\"rss_bytes_per_conn\": %ld, \"machine_bytes_per_conn\": %ld, ",
 				rss_kib * 1024 / (long)o->conns, free_kib * 1024 / (long)o->conns);
@@ -509,6 +514,30 @@ static void settle(struct worker *w, double seconds)
 			return;
 }
 
+/*
+ * A stream over a bad path: connections take their time to come, and a full send buffer its time to drain when the client is gone. What
+ * arrives in @window_s from the moment that all have come is the rate; then we stay until they are gone. Return: seconds measured.
+ */
+static double serve_window(struct worker *w)
+{
+	double end = now_s() + w->o->seconds, start = 0, took = 0;
+	uint64_t before = 0, got = 0;
+
+	for (double now = now_s(); now < end && turn(w) == 0; now = now_s()) {
+		if (start == 0 && w->serving_n == w->o->conns) {
+			start = now;
+			before = w->bytes;
+		} else if (start != 0 && took == 0 && now - start >= w->o->window_s) {
+			took = now - start;
+			got = w->bytes - before;
+		} else if (took != 0 && w->serving_n == 0) {
+			break;
+		}
+	}
+	w->bytes = got;
+	return took;
+}
+
 /* Who looks at us decides how long: there is no other way to know that he has. */
 static void hold(struct worker *w)
 {
@@ -527,7 +556,7 @@ static int run(const struct options *o)
 	struct worker *c = worker_new(o, o->serve && o->threads == 1, o->connect), *s = NULL;
 	long rss = resident_kib(), avail = available_kib();
 	pthread_t thread;
-	double seconds = 0;
+	double seconds = 0, served = o->seconds;
 	int ret = io_start(o->path);
 
 	if (!ret)
@@ -551,6 +580,8 @@ static int run(const struct options *o)
 	}
 	if (o->connect)
 		seconds = stop_server == 2 ? -1 : client_run(c);
+	else if (o->window_s > 0)
+		served = serve_window(c);
 	else
 		settle(c, o->seconds);
 	if (o->mode == MODE_IDLE && seconds > 0 && o->connect) {
@@ -570,17 +601,21 @@ static int run(const struct options *o)
 	}
 	if (o->connect && seconds > 0)
 		report(o, c, s, seconds, rss, avail);
+	else if (!o->connect && served > 0)
+		report(o, c, NULL, served, rss, avail);
 	else if (!o->connect)
-		report(o, c, NULL, o->seconds, rss, avail);
-	return seconds < 0 || c->bad || (s && s->bad) || c->failed ? 1 : 0;
+		fprintf(stderr, "no window of %g s in which all %u connections were open\n",
+				o->window_s, o->conns);
+	return seconds < 0 || served <= 0 || c->bad || (s && s->bad) || c->failed ? 1 : 0;
 }
 
 static int usage(const char *name)
 {
 	fprintf(stderr,
 			"usage: %s [--mode rr|stream|crr|idle] [--role self|server|client] [--threads 1|2] [--addr A] [--port P]\n"
-			"  [--conns N] [--msg-bytes N] [--seconds S] [--count N] [--spin] [--hold] [--socket PATH]\n"
-			"  --count ends a run earlier than --seconds; --spin polls without ever sleeping; --socket: etad's (eta only)\n",
+			"  [--conns N] [--msg-bytes N] [--seconds S] [--count N] [--spin] [--hold] [--window S] [--socket PATH]\n"
+			"  --count ends a run earlier than --seconds; --spin polls without ever sleeping; --window: a server of\n"
+			"  streams counts so long from the moment that all have come, and ends with them; --socket: etad's (eta only)\n",
 			name);
 	return 2;
 }
@@ -662,6 +697,8 @@ int main(int argc, char **argv)
 			o.msg_bytes = (uint32_t)strtoul(val, NULL, 10);
 		else if (!strcmp(name, "--seconds"))
 			o.seconds = strtod(val, NULL);
+		else if (!strcmp(name, "--window"))
+			o.window_s = strtod(val, NULL);
 		else if (!strcmp(name, "--count"))
 			o.count = strtoull(val, NULL, 10);
 		else if (!strcmp(name, "--socket"))
