@@ -68,6 +68,28 @@ static inline bool is_predicted(
 	return seq_ge(ts[0], ctx->ts_recent);
 }
 
+/*
+ * Nothing came for as long as a retransmission timeout takes: the peer may begin again with a window of one segment, and would wait
+ * for each ACK (as Linux). Half of our own timeout, for ours is no better known than its.
+ */
+static bool after_silence(const struct tcp_env *e, const struct tcp_ctx *ctx)
+{
+	return e->now_ms - ctx->data_rx_ms > ctx->rto_us / 2000;
+}
+
+/*
+ * Of a superframe the first half has an ACK of its own, while ACKs shall be many (RFC 5681 4.2 would want one for every second
+ * segment): if the other is lost the sender goes on by this one, instead of waiting for its probe.
+ */
+static ETA_COLD void ack_half(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t rest)
+{
+	if (!seq_gt(ctx->rcv_nxt - rest, ctx->rcv_acked) || ctx->flags & TCP_CTX_FIN_RCVD)
+		return;
+	ctx->rcv_nxt -= rest;
+	tcp_tx_ack(e, ctx);
+	ctx->rcv_nxt += rest;
+}
+
 void tcp_rx_ack_policy(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t len, uint16_t segs)
 {
 	bool is_full;
@@ -84,6 +106,13 @@ void tcp_rx_ack_policy(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t le
 	is_full = len >= ctx->rcv_mss;
 	if (ctx->rcv_nxt - ctx->rcv_acked >= 2u * ctx->rcv_mss || ctx->flags & TCP_CTX_QUICKACK ||
 			(ctx->quick_n && (is_full || !(ctx->flags & TCP_CTX_PINGPONG)))) {
+		if (ETA_UNLIKELY(ctx->quick_n && len > 3u * ctx->rcv_mss))
+			ack_half(e, ctx, len / 2);
+		tcp_owe(e, ctx, TCP_CTX_ACK_NOW);
+		return;
+	}
+	if (is_full && after_silence(e, ctx)) {
+		ctx->quick_n = TCP_QUICK_SEGS;
 		tcp_owe(e, ctx, TCP_CTX_ACK_NOW);
 		return;
 	}
@@ -119,7 +148,6 @@ static enum tcp_verdict rx_fast(const struct tcp_env *e, struct tcp_ctx *ctx,
 	}
 	TCP_COUNT(e, hp_hits);
 	ctx->data_segs_in += seg->segs;
-	ctx->data_rx_ms = e->now_ms;
 	if (ETA_UNLIKELY(tcp_up_place(e->core, ctx, tcp_rcv_off(ctx, seg->seq), seg->data,
 					 seg->len) < seg->len)) {
 		/*
@@ -127,12 +155,14 @@ static enum tcp_verdict rx_fast(const struct tcp_env *e, struct tcp_ctx *ctx,
 		 * lost.
 		 */
 		(void)tcp_rx_text(e, ctx, seg, seg->seq);
+		ctx->data_rx_ms = e->now_ms;
 		return TCP_RX_OK;
 	}
 	ctx->rcv_nxt += seg->len;
 	ctx->rx_bytes += seg->len;
 	tcp_up_readable(e->core, ctx, tcp_rcv_off(ctx, ctx->rcv_nxt), false);
 	tcp_rx_ack_policy(e, ctx, seg->len, seg->segs);
+	ctx->data_rx_ms = e->now_ms;
 	return TCP_RX_OK;
 }
 

@@ -172,9 +172,17 @@ static uint32_t text_in_order(const struct tcp_env *e, struct tcp_ctx *ctx, cons
 static void text_out_of_order(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t seq,
 		const uint8_t *data, uint32_t len)
 {
+	bool is_new_hole = ctx->ooo_ext == 0;
+
 	(void)tcp_ooo_add(e, ctx, seq, data, len);
-	/* Without SACK the sender counts duplicate ACKs one by one; with it one ACK tells all. */
-	if (ctx->flags & TCP_CTX_SACK)
+	/* Who loses segments will lose ACKs: for a while more of them than needed. */
+	if (is_new_hole && ctx->quick_n < TCP_QUICK_SEGS_LOSS)
+		ctx->quick_n = TCP_QUICK_SEGS_LOSS;
+	/*
+	 * Without SACK the sender counts duplicate ACKs one by one. With it one ACK of a burst tells all, unless it is lost:
+	 * so each of the first tells what it knows (as Linux).
+	 */
+	if (ctx->flags & TCP_CTX_SACK && ctx->quick_n <= TCP_QUICK_SEGS)
 		tcp_owe(e, ctx, TCP_CTX_ACK_NOW);
 	else
 		tcp_tx_ack(e, ctx);
@@ -217,6 +225,7 @@ bool tcp_rx_text(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_
 	const uint8_t *data = seg->data;
 	uint32_t fin_seq = seq + len;
 	bool fin = seg->flags & TCP_FIN;
+	bool is_early;
 
 	if (!tcp_state_receives(ctx->state) || (len == 0 && !fin))
 		return false;
@@ -254,14 +263,15 @@ bool tcp_rx_text(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_
 		ctx->flags |= TCP_CTX_FIN_OOO;
 		ctx->rcv_fin = fin_seq;
 	}
-	if (len && seq == ctx->rcv_nxt)
-		(void)text_in_order(e, ctx, data, len, seg->segs);
-	else if (len)
+	is_early = len && seq != ctx->rcv_nxt;
+	if (is_early)
 		text_out_of_order(e, ctx, seq, data, len);
+	else if (len)
+		(void)text_in_order(e, ctx, data, len, seg->segs);
 	if (ctx->flags & TCP_CTX_FIN_OOO) {
 		if (seq_ge(ctx->rcv_nxt, ctx->rcv_fin))
 			rx_fin(e, ctx);
-		else
+		else if (!is_early) /* else that is said already */
 			tcp_owe(e, ctx, TCP_CTX_ACK_NOW);
 	}
 	return false;
@@ -343,10 +353,8 @@ static enum tcp_verdict rx_synchronized(
 	}
 	ctx->rx_last_ms = e->now_ms;
 	ctx->segs_in += seg->segs;
-	if (seg->len) {
+	if (seg->len)
 		ctx->data_segs_in += seg->segs;
-		ctx->data_rx_ms = e->now_ms;
-	}
 	if (ctx->state == TCP_STATE_SYN_RECEIVED) {
 		if (!rx_ack_syn(e, ctx, seg, wnd))
 			return TCP_RX_OK;
@@ -363,6 +371,8 @@ static enum tcp_verdict rx_synchronized(
 	tcp_rx_urg(e, ctx, seg);
 	if (tcp_rx_text(e, ctx, seg, seg->seq))
 		return TCP_RX_FREED;
+	if (seg->len)
+		ctx->data_rx_ms = e->now_ms;
 	return TCP_RX_OK;
 }
 

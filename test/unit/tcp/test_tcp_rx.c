@@ -84,6 +84,53 @@ START_TEST(tcp_rx__superframe_counts_as_its_segments)
 }
 END_TEST
 
+START_TEST(tcp_rx__superframe_is_acked_twice_while_segments_are_lost)
+{
+	open_new();
+	/* a hole, filled; its ACKs were three */
+	fake_rx(core, ctx, TCP_ACK, 1461, 1, 1460);
+	fake_rx(core, ctx, TCP_ACK, 1, 1, 1460);
+	fake_flush(core);
+	fake_take(core);
+	fake_rx_seg(core, ctx,
+			(struct tcp_seg){.seq = ctx->rcv_nxt,
+					.ack = ctx->snd_una,
+					.flags = TCP_ACK,
+					.len = 5840,
+					.segs = 4,
+					.wnd = 100});
+	fake_flush(core);
+	ck_assert_str_eq(fake_take(core),
+			"place 2920+5840; readable 8760; A 1+0 5841; A 1+0 8761; ");
+	fake_free(core);
+}
+END_TEST
+
+/* As a peer does after its timeout, whose window is one segment: it would wait for the delayed ACK each time. */
+START_TEST(tcp_rx__after_silence_full_segments_are_acked_at_once)
+{
+	open_new();
+	fake_rx(core, ctx, TCP_ACK, 1, 1, 1460);
+	fake_flush(core);
+	ctx->quick_n = 0;
+	fake_run(core, 50);
+	fake_take(core);
+	fake_rx(core, ctx, TCP_ACK, 1461, 1, 1460);
+	fake_flush(core);
+	ck_assert_str_eq(fake_take(core), "place 1460+1460; readable 2920; ");
+	fake_run(core, ctx->rto_us / 1000);
+	ck_assert_str_eq(fake_take(core), "A 1+0 2921; ");
+	ctx->quick_n = 0;
+	fake_rx(core, ctx, TCP_ACK, 2921, 1, 1460);
+	fake_flush(core);
+	ck_assert_str_eq(fake_take(core), "place 2920+1460; readable 4380; A 1+0 4381; ");
+	fake_rx(core, ctx, TCP_ACK, 4381, 1, 1460);
+	fake_flush(core);
+	ck_assert_str_eq(fake_take(core), "place 4380+1460; readable 5840; A 1+0 5841; ");
+	fake_free(core);
+}
+END_TEST
+
 START_TEST(tcp_rx__bulk_start_is_acked_quickly)
 {
 	open_new();
@@ -340,7 +387,10 @@ END_TEST
 
 FACTS("tcp rx", tcp_rx__in_order_takes_the_fast_path, tcp_rx__request_and_response_are_two_segments,
 		tcp_rx__second_full_segment_is_acked_at_once,
-		tcp_rx__superframe_counts_as_its_segments, tcp_rx__bulk_start_is_acked_quickly,
+		tcp_rx__superframe_counts_as_its_segments,
+		tcp_rx__superframe_is_acked_twice_while_segments_are_lost,
+		tcp_rx__after_silence_full_segments_are_acked_at_once,
+		tcp_rx__bulk_start_is_acked_quickly,
 		tcp_rx__first_small_segments_are_acked_with_their_burst,
 		tcp_rx__who_speaks_first_acks_the_first_answer_at_once,
 		tcp_rx__after_sixteen_acks_small_segments_wait,

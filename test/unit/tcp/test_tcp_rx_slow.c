@@ -393,7 +393,7 @@ START_TEST(rx_fin__text_after_it_is_cut)
 	fake_rx(core, ctx, TCP_ACK | TCP_FIN, 101, 1, 50);
 	fake_take(core);
 	fake_rx(core, ctx, TCP_ACK, 141, 1, 100);
-	ck_assert_str_eq(fake_take(core), "place 140+10; ");
+	ck_assert_str_eq(fake_take(core), "place 140+10; A 1+0 1; ");
 	fake_free(core);
 }
 END_TEST
