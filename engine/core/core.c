@@ -206,9 +206,8 @@ static ETA_COLD void rx_fragment(
 		punt(core, port, m, pkt);
 	if (!whole)
 		return;
-	if (ip_rx_parse_whole(stats, port, whole, &whole_pkt) == IP_RX_TCP)
-		rx_tcp(core, port, whole, &whole_pkt, 0);
-	else
+	if (ip_rx_parse_whole(stats, port, whole, &whole_pkt) != IP_RX_TCP ||
+			rx_tcp(core, port, whole, &whole_pkt, 0))
 		rte_pktmbuf_free(whole);
 }
 
