@@ -147,12 +147,6 @@ static void cwnd_check(struct core *host, const struct tcp_ctx *ctx, struct user
 	/* A model of the path, not the bytes acknowledged, says how large cwnd may be. */
 	if (tcp_cc_get(ctx->cc)->control)
 		return;
-	/*
-	 * TODO until a recovery that follows a new MTU has an ssthresh of its own: PRR grows towards one that nobody set, faster than slow start
-	 * (path_sim seeds 180, 723).
-	 */
-	if (host->world->too_big_n != 0 && ctx->loss_state != TCP_LOSS_OPEN)
-		return;
 	if (ctx->cwnd > u->cwnd_limit + CWND_SLACK_SEGS * (uint64_t)ctx->mss_base)
 		world_fail(host->world,
 				"%c: cwnd %u (%s, mss %u) after %llu bytes were acknowledged",
