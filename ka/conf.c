@@ -114,7 +114,7 @@ static const struct conf_key conf_keys[] = {
 		INT("tcp.keep_intvl_ms", knob[ETA_KNOB_KEEP_INTVL_MS], 1000, 32767000, 75000, "ms"),
 		INT("tcp.keep_probes", knob[ETA_KNOB_KEEP_PROBES], 1, 127, 9, ""),
 		INT("tcp.fin_wait2_ms", knob[ETA_KNOB_FIN_WAIT2_MS], 1000, 3600000, 60000, "ms"),
-		CHOICE("tcp.mtu_probing", mtu_probing, "off blackhole always", 0),
+		CHOICE("tcp.mtu_probing", knob[ETA_KNOB_MTU_PROBING], "off blackhole always", 0),
 		BOOL("local.turnaround", local_turnaround, 1),
 		BOOL("local.loopback", loopback, 0),
 		CHOICE("memory.hugepages", hugepages, "auto yes no", CONF_HUGE_AUTO),

@@ -81,7 +81,6 @@ struct conf {
 	int64_t delack_us, rto_us_min, msl_ms;
 	int64_t sysctl;           /* enum conf_sysctl */
 	int64_t knob[ETA_KNOB_N]; /* TCP's defaults, or CONF_KNOB_ENGINE */
-	int64_t mtu_probing;
 	/* memory */
 	int64_t hugepages; /* enum conf_huge */
 	int64_t eal_mib;

@@ -190,7 +190,6 @@ static int etad_start_engine(struct ka *ka, char *err, size_t err_len)
 			.idle_keeps_cwnd = !conf->slow_start_after_idle,
 			.rcv_bytes_max = (uint32_t)conf->rcv_bytes_max,
 			.snd_bytes_max = (uint32_t)conf->snd_bytes_max,
-			.mtu_probing = (uint8_t)conf->mtu_probing,
 			.delack_us = (uint32_t)conf->delack_us,
 			.rto_us_min = (uint32_t)conf->rto_us_min,
 			.msl_ms = (uint32_t)conf->msl_ms,

@@ -58,7 +58,6 @@ static void tcp_conf_fill(const struct engine_conf *conf, struct tcp_conf *tc)
 	tc->slow_start_after_idle = !conf->idle_keeps_cwnd;
 	if (conf->delack_us)
 		tc->delack_ms = (conf->delack_us + 999) / 1000;
-	tc->mtu_probing = conf->mtu_probing;
 	if (conf->rto_us_min)
 		tc->rto_us_min = conf->rto_us_min;
 	if (conf->msl_ms)

@@ -55,7 +55,6 @@ struct engine_conf {
 	bool idle_keeps_cwnd;     /* no slow start after idle time */
 	uint32_t rcv_bytes_max;   /* per-connection receive window limit */
 	uint32_t snd_bytes_max;
-	uint8_t mtu_probing; /* 0 off, 1 after black holes, 2 always (tcp_mtu.c) */
 	uint32_t delack_us, rto_us_min, msl_ms; /* 0 = default */
 	uint64_t tsc_hz;
 	struct port *port

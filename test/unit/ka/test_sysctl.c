@@ -120,6 +120,7 @@ START_TEST(conf__defaults_are_the_engines)
 	ck_assert_int_eq(conf.knob[ETA_KNOB_KEEP_INTVL_MS], dflt.keep_intvl_ms);
 	ck_assert_int_eq(conf.knob[ETA_KNOB_KEEP_PROBES], dflt.keep_probes);
 	ck_assert_int_eq(conf.knob[ETA_KNOB_FIN_WAIT2_MS], dflt.fin_wait2_ms);
+	ck_assert_int_eq(conf.knob[ETA_KNOB_MTU_PROBING], dflt.mtu_probing);
 }
 END_TEST
 
@@ -150,6 +151,7 @@ START_TEST(sysctl__mirror)
 	set("tcp_fastopen_key", "00000001-00000000-c3c3c3c3-d4d4d4d4");
 	set("tcp_keepalive_time", "77");
 	set("tcp_orphan_retries", "0");
+	set("tcp_mtu_probing", "1");
 	begin("sysctl = \"mirror\"; timestamps = true; rcv_wscale = 3; syn_retries = 4;");
 	ck_assert(fake_engine_wait(ETA_ADMIN_KNOB_SET, ETA_KNOB_N, WAIT_MS));
 	fd = attach(&flags);
@@ -164,6 +166,7 @@ START_TEST(sysctl__mirror)
 	ck_assert_uint_eq(knob(ETA_KNOB_KEEP_IDLE_MS), 77000);
 	ck_assert_uint_eq(knob(ETA_KNOB_ORPHAN_RETRIES), 8);
 	ck_assert_uint_eq(knob(ETA_KNOB_SYN_RETRIES), 6);
+	ck_assert_uint_eq(knob(ETA_KNOB_MTU_PROBING), 1);
 	/* a PING is answered when the cores have what is new, and only that is said again */
 	n = fake_engine_count(ETA_ADMIN_KNOB_SET);
 	set("tcp_timestamps", "1");
