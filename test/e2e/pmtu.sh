@@ -1,7 +1,8 @@
 #!/bin/bash
 # e2e: seconds=90 tags=kernel
 # SPDX-License-Identifier: BSD-3-Clause
-# A path narrower than the link: a router between, whose second link becomes narrow while a connection uses it.
+# A path narrower than the link: a router between, whose second link becomes narrow while a connection uses it, and fragments that a
+# router makes of segments without DF.
 #
 #   ETA side  eth0 -- 1500 --  eth0 peer (router) far  -- 1500, later 1300 --  near far host
 # shellcheck source=tap.sh
@@ -67,7 +68,31 @@ again() {
 }
 is "the next connection knows the path" again
 
-far_mtu 1500
+# --- fragments: the far host sends without DF, and the router's link towards ETA is narrow
+fragments() {
+    far_mtu 1500
+    "$lab" peer ip link set eth0 mtu 1300
+    rm -f "$tmp/go"
+    touch "$tmp/go"
+    bg digest4 "$lab" eta "$python" "$prog" digest 9003
+    listening kernel 9003 || return 1
+    in_far "$python" "$prog" phases "$ETA4" 9003 2000000 "$tmp/go" no >"$tmp/phases4" || return 1
+    until_true 10 has_said digest4 sha256 || return 1
+    diff "$tmp/phases4" <(echo half; cat "$tmp/digest4")
+}
+# A new etad knows no path MTU, from which it would choose the MSS that it offers.
+[ "$LAB_HAS_ETAD" = 0 ] || is "etad starts anew" bash -c '"$0" etad stop && "$0" etad start' "$lab"
+eta_mark
+# The far host segments by itself, else the router sees superframes, which it cuts at segments.
+in_far ethtool -K near tso off gso off >/dev/null
+is "a stream in fragments arrives" fragments
+eta_carried "fragments" 2000000
+if [ "$LAB_HAS_ETAD" = 1 ]; then
+    whole=$(eta_counter frag_whole)
+    is "segments were put together ($whole)" test "$whole" -ge 500
+    equal "and none was dropped" "$(eta_counter 'frag_drop_.*')" 0
+fi
 # The kernel's fragments are the kernel's.
+"$lab" peer ip link set eth0 mtu 1500
 is "the kernel still puts its own together" "$lab" peer ping -c 3 -i 0.2 -W 2 -s 4000 "$ETA4"
 finish
