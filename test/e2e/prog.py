@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 """Small programs that the end-to-end tests run on either side. `prog.py NAME ARGS...`; each is bounded in time."""
+import errno
+import hashlib
 import json
 import os
 import re
@@ -327,6 +329,51 @@ def sink(port):
         keep.append(master.accept()[0])
 
 
+def staller(port, seconds):
+    """Accepts, reads nothing for so long, then everything, and tells its sha256."""
+    master = listen(port)
+    master.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    say("ready")
+    s = master.accept()[0]
+    time.sleep(float(seconds))
+    got = hashlib.sha256()
+    while part := s.recv(1 << 16):
+        got.update(part)
+    say("got", got.hexdigest())
+
+
+def pusher(host, port, n):
+    """Sends n bytes, as fast as they are taken, then waits for the peer's end. Tells their sha256."""
+    s = connect(host, port)
+    s.settimeout(120)
+    data = os.urandom(int(n))
+    start = time.monotonic()
+    s.sendall(data)
+    s.shutdown(socket.SHUT_WR)
+    if s.recv(1):
+        raise SystemExit("data from who should be silent")
+    say("sent", hashlib.sha256(data).hexdigest(), "ms=%.0f" % ((time.monotonic() - start) * 1000))
+
+
+def talker(host, port, user_timeout_ms, go_file):
+    """Says something, and once go_file exists something more; then waits for an answer, and tells how that ends."""
+    s = connect(host, port)
+    if int(user_timeout_ms):
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(user_timeout_ms))
+    s.sendall(b"x" * 100)
+    say("said")
+    while not os.path.exists(go_file):
+        time.sleep(0.02)
+    start = time.monotonic()
+    try:
+        s.settimeout(60)
+        s.sendall(b"y" * 100)
+        how = "data" if s.recv(1) else "EOF"
+    except OSError as e:
+        how = errno.errorcode.get(e.errno, str(e))
+    say("ended %s after_ms=%.0f" % (how, (time.monotonic() - start) * 1000))
+
+
 def half_close(host, port, n):
     """Sends n bytes, shuts down writing, and then reads the echo to its end."""
     s = connect(host, port)
@@ -433,7 +480,7 @@ def digest(port):
 
 PROGRAMS = {f.__name__.replace("_", "-"): f for f in (
     json_sum, json_len, echo_server, udp_echo, udp_ask, long_conn, rr, source, victim, killers, prefork, prefork_late, ask_line, waiter,
-    sink, half_close, phases, digest, ctl_abi, ctl_garbage, ctl_silent)}
+    sink, staller, pusher, talker, half_close, phases, digest, ctl_abi, ctl_garbage, ctl_silent)}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in PROGRAMS:
