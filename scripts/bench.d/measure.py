@@ -3,7 +3,7 @@
 One measurement: start the program (and its peer), read counters before and after, judge, and return a dictionary.
 
 A figure counts only if every byte was right and, for ETA, if the counters of the port (or of the turnaround) show that the segments really went
-through the stack: MeasureError otherwise. Engine cycles are counted by etad in one turn of 64.
+through the stack: MeasureError otherwise. Engine cycles are counted by etad in one turn of 64, picked at random.
 """
 import json
 import os
