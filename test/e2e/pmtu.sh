@@ -81,7 +81,11 @@ fragments() {
     diff "$tmp/phases4" <(echo half; cat "$tmp/digest4")
 }
 # A new etad knows no path MTU, from which it would choose the MSS that it offers.
-[ "$LAB_HAS_ETAD" = 0 ] || is "etad starts anew" bash -c '"$0" etad stop && "$0" etad start' "$lab"
+etad_anew() {
+    "$lab" etad stop && "$lab" etad start
+}
+
+[ "$LAB_HAS_ETAD" = 0 ] || is "etad starts anew" etad_anew
 eta_mark
 # The far host segments by itself, else the router sees superframes, which it cuts at segments.
 in_far ethtool -K near tso off gso off >/dev/null
