@@ -108,7 +108,6 @@ static void rto_check(struct core *host, const struct tcp_ctx *ctx, struct user 
 {
 	struct world *w = host->world;
 	uint64_t last_us = sent_us(u, ctx->snd_una);
-	uint32_t end = seg->seq + seg->len + !!(seg->flags & TCP_FIN);
 	bool is_timeout = ctx->timeouts_n != u->timeouts_n;
 
 	if (seg->flags & (TCP_SYN | TCP_RST))
@@ -117,8 +116,16 @@ static void rto_check(struct core *host, const struct tcp_ctx *ctx, struct user 
 		world_fail(w, "%c: a timeout %llu us after the segment at snd_una was sent",
 				'A' + host->side, (unsigned long long)(w->now_us - last_us));
 	u->timeouts_n = ctx->timeouts_n;
-	if (end != seg->seq)
-		u->sent[u->sent_n++ % WORLD_SENT_N] = (struct world_sent){seg->seq, end, w->now_us};
+}
+
+void world_sent_note(struct core *host, struct user *u, const struct tcp_txseg *seg, uint32_t done)
+{
+	bool fin = done == seg->len && seg->flags & TCP_FIN;
+	uint32_t end = seg->seq + done + fin;
+
+	if (end != seg->seq && !(seg->flags & (TCP_SYN | TCP_RST)))
+		u->sent[u->sent_n++ % WORLD_SENT_N] =
+				(struct world_sent){seg->seq, end, host->world->now_us};
 }
 
 void world_ctx_check(struct core *host, const struct tcp_ctx *ctx, struct user *u)

@@ -359,6 +359,7 @@ int32_t tcp_up_send(struct core *env, struct tcp_ctx *ctx, const struct ip_tuple
 	struct world *w = env->world;
 	struct user *u = ctx != NULL ? world_ctx_user(env, ctx) : NULL;
 	struct ip_tuple own;
+	bool is_sent = false;
 	uint32_t done = 0;
 
 	if (ctx != NULL && u == NULL) {
@@ -390,10 +391,11 @@ int32_t tcp_up_send(struct core *env, struct tcp_ctx *ctx, const struct ip_tuple
 		if (u != NULL && done == 0 && !(seg->flags & TCP_RST))
 			world_advert_check(env, ctx, u, seg);
 		done += piece;
-		if (done == seg->len)
-			return (int32_t)done;
+		is_sent = true;
 	} while (done < seg->len);
-	return done != 0 ? (int32_t)done : -1;
+	if (is_sent && u != NULL)
+		world_sent_note(env, u, seg, done);
+	return is_sent ? (int32_t)done : -1;
 }
 
 /* A router's answer to a frame that does not fit. */

@@ -36,6 +36,8 @@ struct user *world_ctx_user(struct core *host, const struct tcp_ctx *ctx);
 /* Does TCP keep to the user's bytes, the peer's window, its own congestion window and the retransmission timeout's bounds? */
 void world_send_check(struct core *host, const struct tcp_ctx *ctx, struct user *u,
 		const struct tcp_txseg *seg);
+/* ... and has left, the first @done bytes of it. */
+void world_sent_note(struct core *host, struct user *u, const struct tcp_txseg *seg, uint32_t done);
 /* The right edge of the window we offer never moves left (but for what scaling rounds off). */
 void world_advert_check(struct core *host, const struct tcp_ctx *ctx, struct user *u,
 		const struct tcp_txseg *seg);

@@ -279,7 +279,8 @@ ssize_t al_conn_send(struct al_conn *conn, const struct iovec *iov, int iov_n, u
 
 		if (n > iov[i].iov_len)
 			n = iov[i].iov_len;
-		memcpy(conn->snd + conn->snd_n, iov[i].iov_base, n);
+		if (n)
+			memcpy(conn->snd + conn->snd_n, iov[i].iov_base, n);
 		conn->snd_n += (uint32_t)n;
 		done += n;
 	}
@@ -570,8 +571,10 @@ const char *fake_take(struct al_conn *conn)
 	pthread_mutex_lock(&lock);
 	memcpy(taken, conn->snd, conn->snd_n);
 	taken[conn->snd_n] = '\0';
+	/* Nothing taken is no news: who asks in a loop would keep the other thread taking events for ever. */
+	if (conn->snd_n != 0)
+		tell(conn);
 	conn->snd_n = 0;
-	tell(conn);
 	pthread_mutex_unlock(&lock);
 	return taken;
 }
