@@ -363,8 +363,8 @@ int etad_start(struct ka *ka, const struct etad_args *args, char *err, size_t er
 	int rc;
 
 	memset(ka, 0, sizeof(*ka));
-	ka->loop.epoll_fd = ka->signals.fd = ka->spoiled.fd = ka->core_pages_fd = ka->loadavg_fd =
-			-1;
+	ka->loop.epoll_fd = ka->signals.fd = ka->spoiled.fd = ka->core_pages_fd = -1;
+	ka->load.loadavg_fd = ka->load.pressure_fd = -1;
 	for (uint32_t i = 0; i < CONF_PORTS_MAX; i++)
 		portset_clear(&ka->port[i], ka, i);
 	err[0] = '\0';
@@ -382,7 +382,7 @@ int etad_start(struct ka *ka, const struct etad_args *args, char *err, size_t er
 				.arg = &ka->port[i]};
 		(void)loop_add(&ka->loop, &ka->port[i].tap_watch);
 	}
-	ka->loadavg_fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+	load_open(&ka->load, "/proc/loadavg", "/proc/pressure/cpu");
 	ka->tick = (struct loop_timer){.on_due = etad_on_tick, .arg = ka};
 	loop_timer_arm(&ka->loop, &ka->tick, ETAD_TICK_MS);
 	etad_say_ready(ka);
@@ -468,8 +468,7 @@ void etad_stop(struct ka *ka)
 		(void)munmap(ka->core_pages, (size_t)ka->cores_n * ETA_PAGE_BYTES);
 	if (ka->core_pages_fd >= 0)
 		(void)close(ka->core_pages_fd);
-	if (ka->loadavg_fd >= 0)
-		(void)close(ka->loadavg_fd);
+	load_close(&ka->load);
 	free(ka->show_rows);
 	if (ka->signals.fd >= 0)
 		(void)close(ka->signals.fd);

@@ -21,6 +21,7 @@
 #include "ka/conf.h"
 #include "ka/except.h"
 #include "ka/irq.h"
+#include "ka/load.h"
 #include "ka/log.h"
 #include "ka/loop.h"
 #include "ka/mem.h"
@@ -85,7 +86,7 @@ struct ka {
 	uint8_t *core_pages; /* [cores_n] pages of ETA_PAGE_BYTES */
 	struct eta_core_page *core_page[ETA_CORES_MAX];
 	int core_pages_fd; /* read-only */
-	int loadavg_fd;
+	struct load load;
 	struct rte_mempool *inject_pool;
 	struct client *clients;
 	struct except_stats except;

@@ -4,7 +4,6 @@
  */
 #include "ka/etad_tell.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -155,23 +154,17 @@ void etad_on_spoiled(void *arg, uint32_t events)
 void etad_on_tick(void *arg)
 {
 	struct ka *ka = arg;
-	unsigned int runnable = 0, ours = 1;
-	char text[64] = "";
-	ssize_t n;
+	uint32_t runnable, ours = 1;
 
-	if (ka->res.sessions_n > 0 && ka->loadavg_fd >= 0) {
-		n = pread(ka->loadavg_fd, text, sizeof(text) - 1, 0);
-		if (n > 0 && sscanf(text, "%*s %*s %*s %u/", &runnable) == 1) {
-			/* We ourselves are one of them, and so is every core that is awake. */
-			for (uint32_t i = 0; i < ka->irq.cores_n; i++)
-				ours += eta_load_relaxed_u32(&ka->core_page[i]->asleep) == 0;
-			for (uint32_t i = 0; i < ka->irq.cores_n; i++)
-				eta_store_relaxed_u32(&ka->core_page[i]->runnable,
-						runnable > ours ? runnable - ours : 0);
-		}
-	}
-	if (ka->res.sessions_n > 0)
+	if (ka->res.sessions_n > 0) {
+		/* We ourselves are awake, and so are some cores. */
+		for (uint32_t i = 0; i < ka->irq.cores_n; i++)
+			ours += eta_load_relaxed_u32(&ka->core_page[i]->asleep) == 0;
+		runnable = load_runnable(&ka->load, loop_now_ms(), ours);
+		for (uint32_t i = 0; i < ka->irq.cores_n; i++)
+			eta_store_relaxed_u32(&ka->core_page[i]->runnable, runnable);
 		sysctl_look(ka);
+	}
 	loop_timer_arm(&ka->loop, &ka->tick,
 			ka->res.sessions_n > 0 ? ETAD_TICK_MS : ETAD_IDLE_TICK_MS);
 }

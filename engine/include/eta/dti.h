@@ -430,7 +430,7 @@ struct eta_core_page {
 	uint32_t abi;   /* ETA_ABI_VERSION of etad */
 	uint32_t epoch; /* raised at each etad start */
 	uint64_t tsc_hz;
-	uint32_t runnable; /* attached threads KA believes runnable on this machine; a hint for spinning */
+	uint32_t runnable; /* threads beside etad's that want a CPU, 0 while hardly any waits for one; a hint for spinning */
 	uint32_t pad2[11];
 	/* [EN] line 3, at start */
 	uint32_t features;   /* ETA_FEATURE_*: what TCP of this etad does if asked */
