@@ -12,7 +12,8 @@
 #include <unistd.h>
 
 #define TEXT_BYTES 256u
-#define WAIT_PART 8u /* of the time: kernel threads alone stay below a tenth, one thread too many comes to a half */
+#define WAIT_PART \
+	8u /* of the time: kernel threads alone stay below a tenth, one thread too many comes to a half */
 #define US_PER_MS 1000u
 
 void load_open(struct load *load, const char *loadavg, const char *pressure)
@@ -69,8 +70,7 @@ uint32_t load_runnable(struct load *load, uint64_t now_ms, uint32_t ours)
 
 	if (!somebody_waited(load, now_ms))
 		return 0;
-	if (!read_text(load->loadavg_fd, text) ||
-			sscanf(text, "%*s %*s %*s %" SCNu32 "/", &n) != 1)
+	if (!read_text(load->loadavg_fd, text) || sscanf(text, "%*s %*s %*s %" SCNu32 "/", &n) != 1)
 		return 0;
 	return n > ours ? n - ours : 0;
 }

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 struct load {
-	int loadavg_fd;	    /* -1 = none: nobody is said to want a CPU */
+	int loadavg_fd;     /* -1 = none: nobody is said to want a CPU */
 	int pressure_fd;    /* -1 = none */
 	uint64_t waited_us; /* sum of the last look */
 	uint64_t looked_ms;
