@@ -34,6 +34,7 @@
 static struct ip_frag *frag;
 static struct net_stats stats;
 static struct port port;
+static bool was_noisy; /* this input: what was spoilt may stand in any packet, or name another */
 static const uint8_t our_mac[6] = {2, 0, 0, 0, 0, 1};
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -133,7 +134,6 @@ static void fragment_run(struct fuzz_in *in, uint64_t *now_us)
 	uint32_t id = fuzz_u8(in),
 		 off = (fuzz_u8(in) | (how & 0x80 ? fuzz_u8(in) << 8 : 0)) * 8u & 0xfff8;
 	uint32_t len = fuzz_u8(in) * (how & 0x40 ? 8u : 1u), n;
-	bool is_noisy = how & HOW_NOISE;
 	struct ip_frag_piece piece;
 	struct rte_mbuf m, *whole;
 	enum ip_frag_kind kind;
@@ -142,8 +142,9 @@ static void fragment_run(struct fuzz_in *in, uint64_t *now_us)
 	uint16_t sum;
 
 	id %= 80; /* more than there is room for */
+	was_noisy |= (how & HOW_NOISE) != 0;
 	n = frame_make(built, how, id, off, len, odd);
-	for (uint32_t i = 0; is_noisy && i < 3; i++)
+	for (uint32_t i = 0; how & HOW_NOISE && i < 3; i++)
 		built[fuzz_u8(in) % RTE_MIN(n, 80u)] ^= fuzz_u8(in);
 	if (!(how & HOW_V6) && n >= 34 && (built[14] & 15u) * 4 + 14 <= n) {
 		put16(built + 24, 0);
@@ -171,7 +172,7 @@ static void fragment_run(struct fuzz_in *in, uint64_t *now_us)
 			before = exits();
 			whole = ip_frag_add(frag, &stats, &piece, *now_us);
 			fuzz_require(exits() == before + 1, "one counter for one fragment");
-			if (whole && !is_noisy)
+			if (whole && !was_noisy)
 				whole_check(whole, &piece);
 			rte_pktmbuf_free(whole);
 		}
@@ -187,6 +188,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz_in in = {data, size};
 	uint64_t now_us = 1000000;
 
+	was_noisy = false;
 	for (uint32_t i = 0; i < STEPS_MAX && in.left != 0; i++)
 		fragment_run(&in, &now_us);
 	ip_frag_sweep(frag, &stats, now_us + IP_FRAG_V6_US);
