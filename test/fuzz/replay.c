@@ -139,9 +139,10 @@ static size_t input_make(struct rnd *r, uint8_t *to)
 	i = rnd_below(r, corpus_n);
 	len = corpus[i].len;
 	memcpy(to, corpus[i].data, len);
-	for (n = rnd_range(r, 0, 8); n != 0 && len != 0; n--)
-		to[rnd_below(r, (uint32_t)len)] =
-				(uint8_t)(rnd_below(r, 3) == 0 ? 0xff : rnd_u64(r));
+	for (n = rnd_range(r, 0, 8); n != 0 && len != 0; n--) {
+		i = rnd_below(r, (uint32_t)len);
+		to[i] = (uint8_t)(rnd_below(r, 3) == 0 ? 0xff : rnd_u64(r));
+	}
 	if (rnd_below(r, 4) == 0)
 		len = rnd_below(r, (uint32_t)len + 1);
 	if (rnd_below(r, 4) == 0 && 2 * len <= INPUT_BYTES_MAX) {

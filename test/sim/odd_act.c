@@ -136,8 +136,11 @@ static void overlap(struct odd_peer *p)
 
 static void out_of_window(struct odd_peer *p)
 {
-	text(p, p->snd_edge - 700 + rnd_log(&p->rnd, 1u << 20), rnd_range(&p->rnd, 1, 1400));
-	text(p, p->snd_acked - 1400 - rnd_log(&p->rnd, 1u << 20), rnd_range(&p->rnd, 1, 1400));
+	uint32_t off = rnd_log(&p->rnd, 1u << 20);
+
+	text(p, p->snd_edge - 700 + off, rnd_range(&p->rnd, 1, 1400));
+	off = rnd_log(&p->rnd, 1u << 20);
+	text(p, p->snd_acked - 1400 - off, rnd_range(&p->rnd, 1, 1400));
 }
 
 static void tiny(struct odd_peer *p)

@@ -138,8 +138,9 @@ static void user_draw(struct odd_sim *s)
 	struct rnd *r = &s->rnd;
 	struct conn *conn = world_conn_add(s->w);
 	struct user *u = s->user = &conn->user[1];
+	uint32_t tx = rnd_log(r, 300000), snd = rnd_log(r, 200000), rcv = rnd_log(r, 60000);
 
-	world_user_init(u, rnd_log(r, 300000), 5000 + rnd_log(r, 200000), 1024 + rnd_log(r, 60000));
+	world_user_init(u, tx, 5000 + snd, 1024 + rcv);
 	world_user_init(&conn->user[0], 0, 1, 1);
 	u->key_tx = rnd_u64(r);
 	u->key_rx = rnd_u64(r);
@@ -150,13 +151,13 @@ static void user_draw(struct odd_sim *s)
 
 static void open_both(struct odd_sim *s)
 {
-	struct tcp_param param = {.nodelay = rnd_below(&s->rnd, 2) == 0,
-			.keepalive = true,
+	struct tcp_param param = {.keepalive = true,
 			.keep_idle_ms = 20000,
 			.keep_intvl_ms = 1000,
-			.keep_probes = 4,
-			.cc = (uint8_t)rnd_below(&s->rnd, TCP_CC_N)};
+			.keep_probes = 4};
 
+	param.nodelay = rnd_below(&s->rnd, 2) == 0;
+	param.cc = (uint8_t)rnd_below(&s->rnd, TCP_CC_N);
 	world_listen(s->w, &param);
 	if (rnd_below(&s->rnd, 2))
 		world_connect(s->w, s->p.conn, 1, &param);

@@ -132,11 +132,13 @@ static void flows_draw(struct path *p)
 	uint32_t n = rnd_below(r, 2) ? 1 : rnd_range(r, 2, 4), i;
 
 	for (i = 0; i < n; i++) {
-		struct tcp_param param = {.cc = (uint8_t)rnd_below(r, TCP_CC_N),
-				.nodelay = rnd_below(r, 2) == 0};
+		struct tcp_param param = {0};
+		uint32_t bytes;
 
-		(void)flow_add(&p->f, rnd_log(r, 2000000), p->f.w.now_us + rnd_log(r, 1000000),
-				&param);
+		param.cc = (uint8_t)rnd_below(r, TCP_CC_N);
+		param.nodelay = rnd_below(r, 2) == 0;
+		bytes = rnd_log(r, 2000000);
+		(void)flow_add(&p->f, bytes, p->f.w.now_us + rnd_log(r, 1000000), &param);
 	}
 }
 

@@ -50,8 +50,22 @@ static inline uint32_t rnd_log(struct rnd *r, uint32_t hi)
 
 	while (bits < 31 && (1u << bits) <= hi)
 		bits++;
-	v = (uint32_t)rnd_u64(r) & ((1u << rnd_range(r, 0, bits)) - 1);
+	bits = rnd_range(r, 0, bits);
+	v = (uint32_t)rnd_u64(r) & ((1u << bits) - 1);
 	return v > hi ? hi : v;
+}
+
+/* When a clock begins: after a second, or shortly before 32 bits of milliseconds or microseconds are full once or twice. */
+static inline uint64_t rnd_start_us(struct rnd *r)
+{
+	uint64_t full = 1ull << 32;
+	uint32_t before;
+
+	if (rnd_below(r, 2))
+		return 1000000;
+	full *= rnd_range(r, 1, 2);
+	before = rnd_below(r, 5000);
+	return (full - before) * (rnd_below(r, 2) ? 1000 : 1);
 }
 
 /* The byte at offset @off of the stream named @key. */

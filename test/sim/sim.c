@@ -83,10 +83,7 @@ static void conf_draw(struct rnd *r, struct sim_conf *conf)
 
 	memset(conf, 0, sizeof(*conf));
 	conf->is_calm = rnd_below(r, 5) == 0;
-	conf->start_us =
-			rnd_below(r, 2) ? 1000000
-					: ((1ull << 32) * rnd_range(r, 1, 2) - rnd_below(r, 5000)) *
-							  (rnd_below(r, 2) ? 1000 : 1);
+	conf->start_us = rnd_start_us(r);
 	conf->backlog = 256;
 	conf->children = 64;
 	conf->neigh_late = rnd_below(r, 2) == 0;

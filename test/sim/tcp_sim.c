@@ -148,10 +148,7 @@ static void world_conf_draw(struct scenario *sc, struct world_conf *conf)
 		}
 	}
 	conf->wire[1] = conf->wire[0];
-	conf->start_us =
-			rnd_below(r, 2) ? 1000000
-					: ((1ull << 32) * rnd_range(r, 1, 2) - rnd_below(r, 5000)) *
-							  (rnd_below(r, 2) ? 1000 : 1);
+	conf->start_us = rnd_start_us(r);
 	conf->isn_near_wrap = rnd_below(r, 2) == 0;
 	hosts_draw(sc, conf);
 }
@@ -192,12 +189,13 @@ static void conn_draw(struct scenario *sc, uint32_t i)
 	for (side = 0; side < 2; side++) {
 		uint32_t tx = rnd_below(r, 3) == 0 ? rnd_log(r, many * (sc->is_calm ? 2 : 1))
 						   : rnd_log(r, 20000);
+		uint32_t snd, rcv;
 
 		if (w->conf.mss < 500)
 			tx /= 8;
-		world_user_init(&conn->user[side], tx,
-				tx / 100 + rnd_range(r, 1, 1 + rnd_log(r, 262144)),
-				(sc->is_calm ? 65536 : 2048) + rnd_log(r, 262144));
+		snd = tx / 100 + rnd_range(r, 1, 1 + rnd_log(r, 262144));
+		rcv = (sc->is_calm ? 65536 : 2048) + rnd_log(r, 262144);
+		world_user_init(&conn->user[side], tx, snd, rcv);
 		plan_draw(sc, &sc->plan[i][side]);
 		sc->open_us[i][side] = UINT64_MAX;
 	}
@@ -209,12 +207,11 @@ static void conn_draw(struct scenario *sc, uint32_t i)
 	conn->is_mutual = !sc->is_calm && rnd_below(r, 6) == 0;
 	if (conn->is_mutual) /* simultaneous, or nearly so */
 		sc->open_us[i][1] = sc->open_us[i][0] + rnd_below(r, 2 * w->conf.wire[0].delay_us);
-	sc->param[i] = (struct tcp_param){.nodelay = rnd_below(r, 2) == 0,
-			.quickack = rnd_below(r, 4) == 0,
-			.keep_idle_ms = 1000,
-			.keep_intvl_ms = 1000,
-			.keep_probes = 30,
-			.cc = (uint8_t)rnd_below(r, TCP_CC_N)};
+	sc->param[i] = (struct tcp_param){
+			.keep_idle_ms = 1000, .keep_intvl_ms = 1000, .keep_probes = 30};
+	sc->param[i].nodelay = rnd_below(r, 2) == 0;
+	sc->param[i].quickack = rnd_below(r, 4) == 0;
+	sc->param[i].cc = (uint8_t)rnd_below(r, TCP_CC_N);
 	/* Only where a RST may be lost: elsewhere keepalive would hide that something stands still. */
 	sc->param[i].keepalive =
 			sc->plan[i][0].ending >= END_CLOSE || sc->plan[i][1].ending >= END_CLOSE;

@@ -87,7 +87,9 @@ static void frame_put(struct wire *wire, const struct wire_tx *tx, const struct 
 		wire->stats.marked++;
 	}
 	if (len > tx->safe && rnd_ppm(r, c->corrupt_ppm)) {
-		frame->data[rnd_range(r, tx->safe, len - 1)] ^= (uint8_t)(1u << rnd_below(r, 8));
+		uint8_t *at = &frame->data[rnd_range(r, tx->safe, len - 1)];
+
+		*at ^= (uint8_t)(1u << rnd_below(r, 8));
 		wire->stats.corrupted++;
 	}
 	frame->due_us = out_us + c->delay_us + rnd_below(r, c->jitter_us + 1) + fate->delay_us;
