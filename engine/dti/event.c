@@ -2,9 +2,7 @@
 /*
  * Events: publishing what a burst has changed. See the header.
  *
- * A subscription is named by a reference: the inline one by its context, others by their node (dti_ctx.h). The owed-list of a ring links
- * references. An ACCEPT that names a child is carried by the child's inline subscription until AL has answered, so several
- * never merge.
+ * An ACCEPT that names a child is carried by the child's inline subscription until AL has answered, so several never merge.
  */
 #include "engine/dti/event.h"
 
@@ -16,198 +14,16 @@
 #include "engine/dti/accept.h"
 #include "engine/dti/dti.h"
 #include "engine/dti/dti_up.h"
+#include "engine/dti/event_sub.h"
 #include "engine/tcp/tcp.h"
 
 #define WRITE_SHARE 4u /* room for a quarter of the send buffer is worth an event */
 #define KIB 1024u
 
-/* ---- subscriptions ---- */
-
-static struct dti_sub *sub_of(struct dti *d, uint32_t ref)
-{
-	return ref & DTI_SUB_NODE ? &d->sub[ref & ~DTI_SUB_NODE].sub : &d->ctx[ref].sub;
-}
-
-static uint32_t sub_ctx(const struct dti *d, uint32_t ref)
-{
-	return ref & DTI_SUB_NODE ? d->sub[ref & ~DTI_SUB_NODE].ctx : ref;
-}
-
-/* Walk: the inline one, then the nodes; unused ones (ring 0) are met too. */
-static uint32_t sub_next(const struct dti *d, uint32_t ref)
-{
-	uint32_t node = ref & DTI_SUB_NODE ? d->sub[ref & ~DTI_SUB_NODE].next
-					   : d->ctx[ref].sub_more;
-
-	return node ? node | DTI_SUB_NODE : 0;
-}
-
-static uint16_t sub_ring(const struct dti_sub *sub)
-{
-	return sub->ring & DTI_SUB_RING_MASK;
-}
-
 /* The first subscription of a context speaks for its master until the application has the child. */
 static bool is_accept_carrier(const struct dti_ctx *c)
 {
 	return (c->flags & DTI_CTX_UNACCEPTED) != 0;
-}
-
-bool event_subscribe(struct dti *d, uint32_t idx, uint16_t ring, uint32_t mask)
-{
-	struct dti_ctx *c = &d->ctx[idx];
-	uint16_t word = (uint16_t)(ring | (mask & ETA_SUB_EXCLUSIVE ? DTI_SUB_EXCLUSIVE : 0));
-	uint32_t n = 0;
-	uint32_t node;
-
-	for (uint32_t ref = idx; ref != 0; ref = sub_next(d, ref), n++) {
-		struct dti_sub *sub = sub_of(d, ref);
-
-		if (sub_ring(sub) != ring)
-			continue;
-		sub->ring = (uint16_t)(word | (sub->ring & DTI_SUB_OWED));
-		sub->mask = (uint8_t)mask;
-		return true;
-	}
-	if (c->sub.ring == 0) {
-		c->sub = (struct dti_sub){.ring = word, .mask = (uint8_t)mask};
-		return true;
-	}
-	node = d->sub_free;
-	if (node == 0 || n >= ETA_SUBS_MAX)
-		return false;
-	d->sub_free = d->sub[node].next;
-	d->sub[node] = (struct dti_sub_node){
-			.sub = {.ring = word, .mask = (uint8_t)mask},
-			.next = c->sub_more,
-			.ctx = idx,
-	};
-	c->sub_more = node;
-	return true;
-}
-
-/* Take @ref off the owed-list of its ring. */
-static void owed_unlink(struct dti *d, uint32_t ref)
-{
-	struct dti_sub *sub = sub_of(d, ref);
-	struct dti_ring *ring = &d->ring[sub_ring(sub)];
-	uint32_t prev = 0;
-
-	if (!(sub->ring & DTI_SUB_OWED))
-		return;
-	for (uint32_t at = ring->owed_head; at != 0 && at != ref; at = sub_of(d, at)->owed_next)
-		prev = at;
-	if (prev != 0)
-		sub_of(d, prev)->owed_next = sub->owed_next;
-	else
-		ring->owed_head = sub->owed_next;
-	if (ring->owed_tail == ref)
-		ring->owed_tail = prev;
-	sub->ring &= ~DTI_SUB_OWED;
-	sub->pend = 0;
-}
-
-/* End the subscription @ref, which @prev (a node, 0 = the context) precedes among the nodes. */
-static void sub_end(struct dti *d, uint32_t idx, uint32_t ref, uint32_t prev)
-{
-	uint32_t node = ref & ~DTI_SUB_NODE;
-
-	owed_unlink(d, ref);
-	if (!(ref & DTI_SUB_NODE)) {
-		memset(&d->ctx[idx].sub, 0, sizeof(d->ctx[idx].sub));
-		return;
-	}
-	if (prev != 0)
-		d->sub[prev].next = d->sub[node].next;
-	else
-		d->ctx[idx].sub_more = d->sub[node].next;
-	d->sub[node].next = d->sub_free;
-	d->sub_free = node;
-}
-
-/* End those of @ring (0 = all) that are not owed anything, or all of them if @and_owed. */
-static void subs_end(struct dti *d, uint32_t idx, uint16_t ring, bool and_owed)
-{
-	struct dti_ctx *c = &d->ctx[idx];
-	uint32_t prev = 0;
-	uint32_t node = c->sub_more;
-
-	if (c->sub.ring != 0 && (ring == 0 || sub_ring(&c->sub) == ring) &&
-			(and_owed || !(c->sub.ring & DTI_SUB_OWED)))
-		sub_end(d, idx, idx, 0);
-	while (node != 0) {
-		uint32_t next = d->sub[node].next;
-		const struct dti_sub *sub = &d->sub[node].sub;
-
-		if ((ring == 0 || sub_ring(sub) == ring) &&
-				(and_owed || !(sub->ring & DTI_SUB_OWED)))
-			sub_end(d, idx, node | DTI_SUB_NODE, prev);
-		else
-			prev = node;
-		node = next;
-	}
-}
-
-void event_unsubscribe(struct dti *d, uint32_t idx, uint16_t ring)
-{
-	subs_end(d, idx, ring, true);
-}
-
-void event_unsubscribe_all(struct dti *d, uint32_t idx)
-{
-	subs_end(d, idx, 0, true);
-}
-
-bool event_ring_armed(const struct dti_ring *ring)
-{
-	uint32_t armed = eta_load_relaxed_u32(&ring->ev.credit->armed);
-
-	return armed != 0 && armed != ring->armed_woken;
-}
-
-bool event_has_subscriber(struct dti *d, uint32_t idx, uint16_t session)
-{
-	for (uint32_t ref = idx; ref != 0; ref = sub_next(d, ref)) {
-		const struct dti_sub *sub = sub_of(d, ref);
-		const struct dti_ring *ring = &d->ring[sub_ring(sub)];
-
-		if (sub->ring != 0 && (sub->mask & ETA_EV_ACCEPT) && ring->session == session &&
-				!ring->is_closed)
-			return true;
-	}
-	return false;
-}
-
-uint16_t event_subscriber(struct dti *d, uint32_t idx, bool *is_contended)
-{
-	uint16_t turn = d->master[d->ctx[idx].master].turn;
-	uint16_t session = 0; /* that subscribes */
-	bool is_past = false; /* behind the one that had the last turn: its turn now */
-	bool is_many = false;
-	uint16_t best = 0;
-	int best_score = -1;
-
-	for (uint32_t ref = idx; ref != 0; ref = sub_next(d, ref)) {
-		const struct dti_sub *sub = sub_of(d, ref);
-		uint16_t r = sub_ring(sub);
-		const struct dti_ring *ring = &d->ring[r];
-		int score = is_past ? 1 : 0;
-
-		is_past = is_past || r == turn;
-		if (r == 0 || ring->is_closed || !(sub->mask & ETA_EV_ACCEPT))
-			continue;
-		is_many = is_many || (session != 0 && session != ring->session);
-		session = ring->session;
-		if (!accept_has_child(d, idx, session))
-			continue;
-		score += event_ring_armed(ring) ? 2 : 0;
-		if (score > best_score) {
-			best_score = score;
-			best = r;
-		}
-	}
-	*is_contended = is_many && best_score < 2;
-	return best;
 }
 
 /* ---- sending ---- */
@@ -288,8 +104,8 @@ static void owe(struct dti *d, struct dti_ring *ring)
 static void tell(struct dti *d, const struct dti_ctx *c, uint32_t ref, const struct eta_dti_en *en,
 		uint8_t flags)
 {
-	struct dti_sub *sub = sub_of(d, ref);
-	struct dti_ring *ring = &d->ring[sub_ring(sub)];
+	struct dti_sub *sub = event_sub_of(d, ref);
+	struct dti_ring *ring = &d->ring[event_sub_ring(sub)];
 	_Alignas(uint64_t) struct eta_event ev;
 
 	if (ring->is_closed)
@@ -305,7 +121,7 @@ static void tell(struct dti *d, const struct dti_ctx *c, uint32_t ref, const str
 		sub->ring |= DTI_SUB_OWED;
 		sub->owed_next = 0;
 		if (ring->owed_tail != 0)
-			sub_of(d, ring->owed_tail)->owed_next = ref;
+			event_sub_of(d, ring->owed_tail)->owed_next = ref;
 		else
 			ring->owed_head = ref;
 		ring->owed_tail = ref;
@@ -372,8 +188,8 @@ static bool pay(struct dti *d, struct dti_ring *ring)
 	}
 	while (ring->owed_head != 0) {
 		uint32_t ref = ring->owed_head;
-		struct dti_sub *sub = sub_of(d, ref);
-		uint32_t idx = sub_ctx(d, ref);
+		struct dti_sub *sub = event_sub_of(d, ref);
+		uint32_t idx = event_sub_ctx(d, ref);
 		_Alignas(uint64_t) struct eta_event ev;
 
 		compose(d, &d->ctx[idx], dti_en(d, &d->ctx[idx]), ring, sub->pend, &ev);
@@ -385,7 +201,7 @@ static bool pay(struct dti *d, struct dti_ring *ring)
 		sub->ring &= ~DTI_SUB_OWED;
 		sub->pend = 0;
 		if (!(d->ctx[idx].flags & DTI_CTX_BOUND)) {
-			subs_end(d, idx, 0, false);
+			event_subs_end(d, idx, 0, false);
 			dti_slot_put(d, idx);
 		}
 	}
@@ -424,7 +240,7 @@ void event_ring_close(struct dti *d, uint16_t idx)
 	ring->reply_tail = 0;
 	while (ring->owed_head != 0) {
 		uint32_t ref = ring->owed_head;
-		struct dti_sub *sub = sub_of(d, ref);
+		struct dti_sub *sub = event_sub_of(d, ref);
 
 		ring->owed_head = sub->owed_next;
 		sub->ring &= ~DTI_SUB_OWED;
@@ -438,13 +254,13 @@ void event_tell_freed(struct dti *d, uint32_t idx)
 {
 	const struct dti_ctx *c = &d->ctx[idx];
 
-	for (uint32_t ref = idx; ref != 0; ref = sub_next(d, ref)) {
-		const struct dti_sub *sub = sub_of(d, ref);
+	for (uint32_t ref = idx; ref != 0; ref = event_sub_next(d, ref)) {
+		const struct dti_sub *sub = event_sub_of(d, ref);
 
 		if (sub->ring != 0 && ((sub->mask & ETA_EV_FREE) || (sub->ring & DTI_SUB_OWED)))
 			tell(d, c, ref, dti_en(d, c), ETA_EV_FREE);
 	}
-	subs_end(d, idx, 0, false);
+	event_subs_end(d, idx, 0, false);
 }
 
 void event_accept(struct dti *d, uint32_t child_idx, uint16_t ring)
@@ -597,8 +413,8 @@ static void publish_bound(struct dti *d, uint32_t idx)
 		eta_store_release_u32(&en->accept_n, accept_takeable_n(d, c->master));
 	}
 	if (ev != 0 && !is_accept_carrier(c)) {
-		for (uint32_t ref = idx; ref != 0; ref = sub_next(d, ref)) {
-			const struct dti_sub *sub = sub_of(d, ref);
+		for (uint32_t ref = idx; ref != 0; ref = event_sub_next(d, ref)) {
+			const struct dti_sub *sub = event_sub_of(d, ref);
 
 			if (sub->ring != 0 && (ev & sub->mask))
 				tell(d, c, ref, en, ev & sub->mask);
