@@ -103,9 +103,11 @@ static void lose_first(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_
 
 	if (log == NULL) {
 		ctx->flags |= TCP_CTX_RTX_ONE;
-		if (len + ctx->sacked_bytes > flight)
-			ctx->sacked_bytes = flight - len;
-		ctx->lost_bytes = len;
+		/* what a smaller MTU lost stays lost */
+		if (ctx->lost_bytes < len)
+			ctx->lost_bytes = len;
+		if (ctx->lost_bytes + ctx->sacked_bytes > flight)
+			ctx->sacked_bytes = flight - ctx->lost_bytes;
 		a->lost += len;
 		return;
 	}

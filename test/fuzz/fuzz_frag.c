@@ -131,8 +131,7 @@ static void fragment_run(struct fuzz_in *in, uint64_t *now_us)
 {
 	uint8_t how = fuzz_u8(in), odd = how & (HOW_ODD | HOW_V6) ? fuzz_u8(in) : 0,
 		built[FRAME_BYTES_MAX + 128];
-	uint32_t id = fuzz_u8(in),
-		 off = (fuzz_u8(in) | (how & 0x80 ? fuzz_u8(in) << 8 : 0)) * 8u & 0xfff8;
+	uint32_t id = fuzz_u8(in), off = how & 0x80 ? fuzz_u16(in) : fuzz_u8(in);
 	uint32_t len = fuzz_u8(in) * (how & 0x40 ? 8u : 1u), n;
 	struct ip_frag_piece piece;
 	struct rte_mbuf m, *whole;
@@ -142,10 +141,14 @@ static void fragment_run(struct fuzz_in *in, uint64_t *now_us)
 	uint16_t sum;
 
 	id %= 80; /* more than there is room for */
+	off = off * 8 & 0xfff8;
 	was_noisy |= (how & HOW_NOISE) != 0;
 	n = frame_make(built, how, id, off, len, odd);
-	for (uint32_t i = 0; how & HOW_NOISE && i < 3; i++)
-		built[fuzz_u8(in) % RTE_MIN(n, 80u)] ^= fuzz_u8(in);
+	for (uint32_t i = 0; how & HOW_NOISE && i < 3; i++) {
+		uint8_t *at = &built[fuzz_u8(in) % RTE_MIN(n, 80u)];
+
+		*at ^= fuzz_u8(in);
+	}
 	if (!(how & HOW_V6) && n >= 34 && (built[14] & 15u) * 4 + 14 <= n) {
 		put16(built + 24, 0);
 		sum = (uint16_t)~cksum_fold(cksum_sum(built + 14, (built[14] & 15u) * 4));
