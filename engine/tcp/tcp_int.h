@@ -19,10 +19,11 @@
 #define TCP_CWND_BYTES_MAX (64u << 20)
 #define TCP_SND_BYTES_MAX (8u << 20)
 #define TCP_QUICK_SEGS 16u
-#define TCP_QUICK_SEGS_LOSS 64u /* the same after a hole in what was received */
-#define TCP_OUTPUT_SENDS 32u    /* tcp_up_send() calls of one context in one turn */
-#define TCP_RETRY_MS 2u         /* the port was full, or the neighbour unknown */
-#define TCP_CORK_MS 200u        /* as Linux */
+/* the same after a hole in what was received */
+#define TCP_QUICK_SEGS_LOSS (TCP_QUICK_SEGS + 64u)
+#define TCP_OUTPUT_SENDS 32u /* tcp_up_send() calls of one context in one turn */
+#define TCP_RETRY_MS 2u      /* the port was full, or the neighbour unknown */
+#define TCP_CORK_MS 200u     /* as Linux */
 /* one ACK to empty unacceptable segments in this time, as Linux */
 #define TCP_OOW_MS 500u
 #define TCP_REUSE_MS 1000u /* TIME-WAIT gives way to an active open, as Linux */

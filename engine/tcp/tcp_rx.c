@@ -78,8 +78,9 @@ static bool after_silence(const struct tcp_env *e, const struct tcp_ctx *ctx)
 }
 
 /*
- * Of a superframe the first half has an ACK of its own, while ACKs shall be many (RFC 5681 4.2 would want one for every second
- * segment): if the other is lost the sender goes on by this one, instead of waiting for its probe.
+ * Of a superframe the first half has an ACK of its own, for a while after a hole (RFC 5681 4.2 would want one for every second
+ * segment): if the other is lost the sender goes on by this one, instead of waiting for its probe. Without loss one ACK answers
+ * all that came at once, as Linux has it (__tcp_ack_snd_check()).
  */
 static ETA_COLD void ack_half(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t rest)
 {
@@ -106,7 +107,7 @@ void tcp_rx_ack_policy(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t le
 	is_full = len >= ctx->rcv_mss;
 	if (ctx->rcv_nxt - ctx->rcv_acked >= 2u * ctx->rcv_mss || ctx->flags & TCP_CTX_QUICKACK ||
 			(ctx->quick_n && (is_full || !(ctx->flags & TCP_CTX_PINGPONG)))) {
-		if (ETA_UNLIKELY(ctx->quick_n && len > 3u * ctx->rcv_mss))
+		if (ETA_UNLIKELY(ctx->quick_n > TCP_QUICK_SEGS && len > 3u * ctx->rcv_mss))
 			ack_half(e, ctx, len / 2);
 		tcp_owe(e, ctx, TCP_CTX_ACK_NOW);
 		return;

@@ -106,6 +106,23 @@ START_TEST(tcp_rx__superframe_is_acked_twice_while_segments_are_lost)
 }
 END_TEST
 
+/* Nothing was lost: the first segments are acknowledged at once, but those of a superframe together. */
+START_TEST(tcp_rx__superframe_at_the_start_is_acked_once)
+{
+	open_new();
+	fake_rx_seg(core, ctx,
+			(struct tcp_seg){.seq = ctx->rcv_nxt,
+					.ack = ctx->snd_una,
+					.flags = TCP_ACK,
+					.len = 5840,
+					.segs = 4,
+					.wnd = 100});
+	fake_flush(core);
+	ck_assert_str_eq(fake_take(core), "place 0+5840; readable 5840; A 1+0 5841; ");
+	fake_free(core);
+}
+END_TEST
+
 /* As a peer does after its timeout, whose window is one segment: it would wait for the delayed ACK each time. */
 START_TEST(tcp_rx__after_silence_full_segments_are_acked_at_once)
 {
@@ -389,6 +406,7 @@ FACTS("tcp rx", tcp_rx__in_order_takes_the_fast_path, tcp_rx__request_and_respon
 		tcp_rx__second_full_segment_is_acked_at_once,
 		tcp_rx__superframe_counts_as_its_segments,
 		tcp_rx__superframe_is_acked_twice_while_segments_are_lost,
+		tcp_rx__superframe_at_the_start_is_acked_once,
 		tcp_rx__after_silence_full_segments_are_acked_at_once,
 		tcp_rx__bulk_start_is_acked_quickly,
 		tcp_rx__first_small_segments_are_acked_with_their_burst,
