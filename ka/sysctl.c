@@ -66,12 +66,12 @@ static bool sysctl_orphan(const char *text, uint32_t *value)
 	return true;
 }
 
-/* 0x200: servers take data without cookie, 0x400: every listener does it. The rest is of clients' test modes. */
+/* 0x200: servers take data without cookie, 0x400: every listener does it. */
 static bool sysctl_fastopen(const char *text, uint32_t *value)
 {
 	if (!sysctl_number(text, value))
 		return false;
-	*value = (*value & 0x3) | (*value & 0x600) >> 4;
+	*value = (*value & 0x7) | (*value & 0x600) >> 4;
 	return true;
 }
 

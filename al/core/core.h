@@ -88,6 +88,11 @@ ssize_t al_conn_recv(struct al_conn *conn, const struct iovec *iov, int iov_n, b
  * @how: ETA_DB_MORE (MSG_MORE), ETA_DB_EOR (MSG_EOR; counts if all bytes are taken). */
 ssize_t al_conn_send(struct al_conn *conn, const struct iovec *iov, int iov_n, unsigned int how);
 
+/* Fast open: bytes that the SYN of a conn that connects waits for; 0 = it has left. Send them: at most so many, @iov cut accordingly; or let it go without. */
+uint32_t al_conn_syn_bytes(struct al_conn *conn);
+ssize_t al_conn_send_syn(struct al_conn *conn, const struct iovec *iov, int iov_n);
+void al_conn_syn_go(struct al_conn *conn);
+
 /* Urgent data (MSG_OOB). send: the last byte is urgent. recv: 1, -EINVAL none or read already or inline, -EAGAIN announced but not here yet. */
 ssize_t al_conn_send_urgent(
 		struct al_conn *conn, const struct iovec *iov, int iov_n, unsigned int how);

@@ -380,6 +380,34 @@ ssize_t al_conn_send(struct al_conn *conn, const struct iovec *iov, int iov_n, u
 	return ETA_LIKELY(ret != 0) ? ret : send_any(conn, iov, iov_n, op, false);
 }
 
+uint32_t al_conn_syn_bytes(struct al_conn *conn)
+{
+	return al_get8(&conn->state) == ETA_DTI_CONNECTING && conn->snd_tail == 0
+			       ? __atomic_load_n(&conn->en->syn_bytes, __ATOMIC_RELAXED)
+			       : 0;
+}
+
+ssize_t al_conn_send_syn(struct al_conn *conn, const struct iovec *iov, int iov_n)
+{
+	ssize_t ret;
+
+	if (al_is_gone())
+		return -ECONNRESET;
+	al_lock_take_mt(&conn->snd_busy);
+	if (al_flag(conn, AL_CONN_SHARED))
+		ret = send_shared(conn, iov, iov_n, ETA_DB_DATA, false);
+	else
+		ret = send_held(conn, iov, iov_n, ETA_DB_DATA, false);
+	al_lock_drop_mt(&conn->snd_busy);
+	return ret;
+}
+
+void al_conn_syn_go(struct al_conn *conn)
+{
+	conn->al->opt &= (uint16_t)~ETA_OPT_FASTOPEN;
+	al_conn_param_commit(conn);
+}
+
 ssize_t al_conn_send_urgent(
 		struct al_conn *conn, const struct iovec *iov, int iov_n, unsigned int how)
 {

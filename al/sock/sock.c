@@ -213,7 +213,7 @@ uint32_t al_sock_ready(struct al_sock *sock, int fd)
 			sock->kern_hint = ready != 0;
 		}
 		return ready ? ready | POLLIN | POLLRDNORM : 0;
-	case AL_SOCK_CONNECTING: return 0;
+	case AL_SOCK_CONNECTING: return sock->syn_waits ? POLLOUT | POLLWRNORM : 0;
 	case AL_SOCK_OPEN: break;
 	}
 	ready = al_conn_ready(conn);

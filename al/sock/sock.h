@@ -64,6 +64,8 @@ struct al_sock {
 	uint8_t cc;      /* TCP_CONGESTION: index in eta_core_page.cc_name, 0 = not set */
 	uint8_t of_bind; /* AL_SOCK_REUSEADDR ...: options that matter to bind() alone, as set */
 	bool tells_inq;  /* TCP_INQ: recvmsg() tells how much is left */
+	bool fastopen_connect; /* TCP_FASTOPEN_CONNECT: connect() leaves the SYN to the first bytes if a cookie is known */
+	bool syn_waits; /* CONNECTING, and that is so */
 	int fd; /* one of its numbers, for calls on the shadow that come from elsewhere; may be closed: see al_sock_fd() */
 	uint32_t linger_s;
 	uint32_t rcv_lowat; /* 0 = 1 */
@@ -114,6 +116,12 @@ bool al_sock_look_for_engine(void);
 void al_sock_watch(struct al_sock *sock, bool exclusive);
 /* The conn's user callback. */
 void al_sock_on_ready(struct al_conn *conn, void *user, uint32_t event_flags);
+
+/* connect() for MSG_FASTOPEN, without waiting. Return: 0 begun, or connected; 1 the kernel's; -errno. */
+int al_sock_connect_fastopen(
+		struct al_sock *sock, int fd, const struct sockaddr *addr, socklen_t len);
+/* Wait, if the socket does, for the end of the connect() in progress. Return: its result. */
+int al_sock_connect_wait(struct al_sock *sock, int fd);
 
 /* Parameters of the conn from the options of the shadow @fd, when a socket becomes ETA's. */
 void al_sock_opt_apply(struct al_sock *sock, int fd);

@@ -68,7 +68,7 @@ static int connect_result(struct al_sock *sock, int fd)
 	return error ? -error : -ECONNABORTED;
 }
 
-static int connect_wait(struct al_sock *sock, int fd)
+int al_sock_connect_wait(struct al_sock *sock, int fd)
 {
 	struct pollfd pfd[1];
 	struct al_wait wait = {
@@ -104,7 +104,10 @@ static int connect_wait(struct al_sock *sock, int fd)
 static int connect_again(struct al_sock *sock, int fd)
 {
 	switch (al_sock_refresh(sock, fd)) {
-	case AL_SOCK_CONNECTING: return sock->is_nonblock ? -EALREADY : connect_wait(sock, fd);
+	case AL_SOCK_CONNECTING:
+		if (sock->syn_waits)
+			return -EISCONN;
+		return sock->is_nonblock ? -EALREADY : al_sock_connect_wait(sock, fd);
 	case AL_SOCK_KERNEL: return connect_result(sock, fd);
 	case AL_SOCK_OPEN: return sock->is_connecting ? connect_result(sock, fd) : -EISCONN;
 	case AL_SOCK_LISTENING:
@@ -145,7 +148,8 @@ static void connect_read_v6only(struct al_sock *sock, int fd)
 }
 
 /* Begin an active open. Return 0 begun; -EAFNOSUPPORT or another error: the kernel's. With the state lock. */
-static int connect_begin(struct al_sock *sock, int fd, const struct sockaddr *addr, socklen_t len)
+static int connect_begin(struct al_sock *sock, int fd, const struct sockaddr *addr, socklen_t len,
+		bool fastopen)
 {
 	struct al_conn *old = sock->conn;
 	struct al_conn *conn = al_conn_open();
@@ -172,12 +176,15 @@ static int connect_begin(struct al_sock *sock, int fd, const struct sockaddr *ad
 	memcpy(&sock->remote, addr, MIN(len, sizeof(sock->remote)));
 	sock->remote_len = MIN(len, sizeof(sock->remote));
 	al_sock_opt_apply(sock, fd);
+	if (fastopen)
+		al_conn_param(conn)->opt |= ETA_OPT_FASTOPEN;
 	rc = al_conn_connect(conn, addr, len, sock->is_bound ? fd : -1);
 	if (rc) {
 		al_sock_to_kernel(sock, AL_COUNT_FALLBACK_CONNECT);
 		return rc;
 	}
 	sock->is_connecting = true;
+	sock->syn_waits = fastopen && al_conn_syn_bytes(conn) != 0;
 	__atomic_store_n(&sock->state, AL_SOCK_CONNECTING, __ATOMIC_RELEASE);
 	al_count(AL_COUNT_CONNECT_ETA);
 	al_epoll_sock_moved(sock);
@@ -193,6 +200,7 @@ static void connect_dissolve(struct al_sock *sock)
 	al_lock_take(&sock->snd_lock);
 	sock->conn = NULL;
 	sock->is_connecting = false;
+	sock->syn_waits = false;
 	sock->had_peer = false;
 	__atomic_store_n(&sock->state, AL_SOCK_NEW, __ATOMIC_RELEASE);
 	al_lock_drop(&sock->snd_lock);
@@ -204,7 +212,8 @@ static void connect_dissolve(struct al_sock *sock)
 }
 
 /* Return: 0 begun by ETA; 1 for the kernel to do. With the state lock. */
-static int connect_locked(struct al_sock *sock, int fd, const struct sockaddr *addr, socklen_t len)
+static int connect_locked(struct al_sock *sock, int fd, const struct sockaddr *addr, socklen_t len,
+		bool fastopen)
 {
 	connect_read_v6only(sock, fd);
 	if (!connect_wanted(sock, addr, len))
@@ -218,7 +227,7 @@ static int connect_locked(struct al_sock *sock, int fd, const struct sockaddr *a
 		al_sock_to_kernel(sock, AL_COUNT_FALLBACK_NO_ETAD);
 		return 1;
 	}
-	return connect_begin(sock, fd, addr, len) ? 1 : 0;
+	return connect_begin(sock, fd, addr, len, fastopen) ? 1 : 0;
 }
 
 /* A new association: nothing is in the way. */
@@ -244,13 +253,31 @@ static int connect_sock(struct al_sock *sock, int fd, const struct sockaddr *add
 		return connect_again(sock, fd);
 	al_lock_take(&sock->lock);
 	if (connect_is_first(sock))
-		rc = connect_locked(sock, fd, addr, len);
+		rc = connect_locked(sock, fd, addr, len, sock->fastopen_connect);
 	al_lock_drop(&sock->lock);
 	if (rc == 0)
-		return connect_wait(sock, fd);
+		return sock->syn_waits ? 0 : al_sock_connect_wait(sock, fd);
 	rc = kern_connect(fd, addr, len);
 	if ((rc == 0 || rc == -EINPROGRESS) && sock->state == AL_SOCK_NEW)
 		al_sock_to_kernel(sock, AL_COUNT_FALLBACK_CONNECT);
+	return rc;
+}
+
+int al_sock_connect_fastopen(
+		struct al_sock *sock, int fd, const struct sockaddr *addr, socklen_t len)
+{
+	int rc = 1;
+
+	if (!connect_is_first(sock))
+		return sock->syn_waits && sock->state == AL_SOCK_CONNECTING
+				       ? 0
+				       : connect_again(sock, fd);
+	al_lock_take(&sock->lock);
+	if (connect_is_first(sock))
+		rc = connect_locked(sock, fd, addr, len, true);
+	al_lock_drop(&sock->lock);
+	if (rc && sock->state == AL_SOCK_NEW)
+		al_sock_to_kernel(sock, AL_COUNT_FALLBACK_FLAG);
 	return rc;
 }
 

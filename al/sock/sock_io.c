@@ -250,6 +250,32 @@ static inline unsigned int send_how(int flags, bool is_last)
 	return (flags & MSG_MORE ? ETA_DB_MORE : 0) | (flags & MSG_EOR ? ETA_DB_EOR : 0);
 }
 
+/* The first bytes of a fast open, as many as the SYN takes along; without any it goes at once. */
+static ssize_t send_syn(struct al_sock *sock, const struct iovec *iov, int iov_n)
+{
+	uint32_t room = al_conn_syn_bytes(sock->conn);
+	struct iovec part[IO_IOV];
+	int n = iov_rest(part, iov, iov_n, 0);
+	ssize_t ret = -EAGAIN;
+
+	if (n == 0 && room) {
+		al_conn_syn_go(sock->conn);
+		ret = -EINPROGRESS;
+	}
+	for (int i = 0; i < n; i++) {
+		if (part[i].iov_len >= room) {
+			part[i].iov_len = room;
+			n = i + 1;
+		}
+		room -= (uint32_t)part[i].iov_len;
+	}
+	if (n && al_iov_bytes(part, n))
+		ret = al_conn_send_syn(sock->conn, part, n);
+	if (ret != -EAGAIN || al_conn_syn_bytes(sock->conn) == 0)
+		sock->syn_waits = false;
+	return ret;
+}
+
 static ssize_t send_once(struct al_sock *sock, const struct iovec *iov, int iov_n, size_t done,
 		size_t want, int flags)
 {
@@ -266,7 +292,7 @@ static ssize_t send_once(struct al_sock *sock, const struct iovec *iov, int iov_
 	how = send_how(flags, al_iov_bytes(at, at_n) == want - done);
 	al_lock_take(&sock->snd_lock);
 	if (sock->state == AL_SOCK_CONNECTING)
-		n = -EAGAIN;
+		n = sock->syn_waits ? send_syn(sock, at, at_n) : -EAGAIN;
 	else if (sock->state != AL_SOCK_OPEN || sock->snd_shut)
 		n = -EPIPE;
 	else if (flags & MSG_OOB)
@@ -294,18 +320,24 @@ static ssize_t send_failed(ssize_t error, int flags)
 
 ssize_t al_sock_send(struct al_sock *sock, const struct iovec *iov, int iov_n, int flags)
 {
+	/* Elsewhere it has been dealt with. */
+	if (flags & MSG_FASTOPEN)
+		return -EISCONN;
+	return al_sock_send_rest(sock, iov, iov_n, 0, flags);
+}
+
+ssize_t al_sock_send_rest(
+		struct al_sock *sock, const struct iovec *iov, int iov_n, size_t done, int flags)
+{
 	size_t want = al_iov_bytes(iov, iov_n);
 	bool blocks = !sock->is_nonblock && !(flags & MSG_DONTWAIT);
 	int64_t deadline_ns = 0;
-	size_t done = 0;
 	bool drained = false;
 	ssize_t n;
 
 	if (flags & ~SEND_FLAGS)
 		al_count(AL_COUNT_REFUSED_FLAG);
 	/* MSG_ZEROCOPY without SO_ZEROCOPY, which we refuse, is nothing: as with Linux. */
-	if (flags & MSG_FASTOPEN)
-		return -EISCONN;
 	for (;;) {
 		n = send_once(sock, iov, iov_n, done, want, flags);
 		if (n > 0) {

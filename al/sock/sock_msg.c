@@ -2,8 +2,7 @@
 /*
  * The many names of reading and writing, by al_sock_recv() and al_sock_send().
  *
- * On a TCP socket the kernel gives back no address, and no control data but TCP_CM_INQ: lengths become 0. MSG_FASTOPEN on an undecided socket makes it the
- * kernel's, which does it.
+ * On a TCP socket the kernel gives back no address, and no control data but TCP_CM_INQ: lengths become 0.
  */
 #include <errno.h>
 #include <limits.h>
@@ -114,26 +113,41 @@ ssize_t al_sys_recvfrom(
 	return ret;
 }
 
-/* MSG_FASTOPEN connects: let the kernel do it, and keep the socket. */
-static void msg_fastopen(int fd)
+/* MSG_FASTOPEN connects, too. Return: false = the kernel does it. */
+static bool msg_fastopen(int fd, const struct msghdr *msg, int flags, ssize_t *ret)
 {
 	struct al_sock *sock = al_sock_enter_any(fd);
+	int rc;
 
 	if (!sock)
-		return;
-	if (sock->state == AL_SOCK_NEW)
-		al_sock_to_kernel(sock, AL_COUNT_FALLBACK_FLAG);
+		return false;
+	if (msg->msg_iovlen > IOV_MAX || msg->msg_controllen > 0) {
+		if (sock->state == AL_SOCK_NEW)
+			al_sock_to_kernel(sock, AL_COUNT_FALLBACK_FLAG);
+		al_sock_leave(sock);
+		return false;
+	}
+	rc = al_sock_fastopen_begin(sock, fd, msg->msg_name, msg->msg_namelen, flags);
+	*ret = rc == 0 ? al_sock_fastopen_send(sock, fd, msg->msg_iov, (int)msg->msg_iovlen, flags)
+		       : rc;
 	al_sock_leave(sock);
+	return rc <= 0;
 }
 
 ssize_t al_sys_sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *addr,
 		socklen_t len)
 {
+	struct iovec iov = {.iov_len = n > SSIZE_MAX ? SSIZE_MAX : n};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_namelen = len};
 	struct al_sock *sock;
 	ssize_t ret;
 
-	if (flags & MSG_FASTOPEN)
-		msg_fastopen(fd);
+	if (flags & MSG_FASTOPEN) {
+		memcpy(&iov.iov_base, &buf, sizeof(buf));
+		memcpy(&msg.msg_name, &addr, sizeof(addr));
+		if (msg_fastopen(fd, &msg, flags, &ret))
+			return ret;
+	}
 	sock = al_sock_enter(fd);
 	if (!sock)
 		return kern_sendto(fd, buf, n, flags, addr, len);
@@ -244,8 +258,8 @@ ssize_t al_sys_sendmsg(int fd, const struct msghdr *msg, int flags)
 	struct al_sock *sock;
 	ssize_t ret;
 
-	if (flags & MSG_FASTOPEN)
-		msg_fastopen(fd);
+	if (flags & MSG_FASTOPEN && msg && msg_fastopen(fd, msg, flags, &ret))
+		return ret;
 	sock = al_sock_enter(fd);
 	if (!sock) {
 		if (al_sockets.started)

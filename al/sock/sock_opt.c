@@ -235,6 +235,8 @@ static void opt_own(struct al_sock *sock, int fd, int level, int name)
 	if (of_bind)
 		sock->of_bind = (uint8_t)(opt_int(fd, level, name) ? sock->of_bind | of_bind
 								   : sock->of_bind & ~of_bind);
+	if (level == IPPROTO_TCP && name == TCP_FASTOPEN_CONNECT)
+		sock->fastopen_connect = opt_int(fd, level, name) != 0;
 	if (level == IPPROTO_TCP && name == TCP_INQ)
 		sock->tells_inq = opt_int(fd, level, name) != 0;
 	if (level != SOL_SOCKET)
@@ -333,6 +335,9 @@ static int opt_state_error(
 {
 	int value;
 
+	if (sock->state == AL_SOCK_CONNECTING && level == IPPROTO_TCP &&
+			(name == TCP_FASTOPEN_CONNECT || name == TCP_FASTOPEN_NO_COOKIE))
+		return -EINVAL;
 	if (sock->state != AL_SOCK_OPEN || al_conn_state(sock->conn) == ETA_DTI_CLOSED)
 		return 0;
 	if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY)

@@ -103,6 +103,7 @@ static void connect_go(struct dti *d, struct doorbell *b, const struct eta_dti_a
 {
 	struct dti_ctx *c = &d->ctx[b->idx];
 	struct tcp_param param;
+	uint16_t syn_bytes;
 	uint8_t status;
 
 	memcpy(c->tuple.raddr.b, line1->raddr, 16);
@@ -127,8 +128,12 @@ static void connect_go(struct dti *d, struct doorbell *b, const struct eta_dti_a
 		c->flags |= DTI_CTX_TUPLE | DTI_CTX_NOTICE;
 		event_mark(d, b->idx, 0);
 	}
+	syn_bytes = param.fastopen ? tcp_fastopen_bytes(d->tcp, dti_env(d), &c->tuple, &param,
+						     d->now_us)
+				   : 0;
+	param.fastopen_wait = b->db.snd_tail == 0 && syn_bytes;
+	b->en->syn_bytes = syn_bytes;
 	dti_open(d, b->idx, ETA_DTI_CONNECTING, ETA_STATUS_OK);
-	param.fastopen = param.fastopen && b->db.snd_tail != 0;
 	tcp_connect(d->tcp, dti_env(d), &d->tcp->ctx[b->idx], &c->tuple, &param, d->now_us);
 	/* bytes queued before the handshake */
 	if ((c->flags & DTI_CTX_TCP_USED) && (b->db.snd_tail | b->db.rcv_head) != 0)

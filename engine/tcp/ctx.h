@@ -112,8 +112,10 @@ enum tcp_loss_state {
 	0x00400000u /* an ACK came, or the user changed his mind: MORE holds nothing back now */
 /* fast open (RFC 7413), until ESTABLISHED: data of the SYN was taken (server), or may leave with it (client) */
 #define TCP_CTX2_TFO 0x00040000u
-#define TCP_CTX2_TFO_OPT 0x00080000u  /* ... SYN or SYN-ACK carry the option */
-#define TCP_CTX2_SYN_DUE 0x00100000u  /* ... the SYN waits for what the user writes first */
+#define TCP_CTX2_TFO_OPT 0x00080000u /* ... SYN or SYN-ACK carry the option */
+#define TCP_CTX2_SYN_DUE 0x00100000u /* ... the SYN waits for what the user writes first */
+#define TCP_CTX2_TFO_NO_COOKIE \
+	0x02000000u /* ... data goes, or is taken, without cookie (a listener keeps it) */
 #define TCP_CTX2_EOR 0x00800000u      /* ends of records are not acknowledged: eor_ext is valid */
 #define TCP_CTX2_SYN_DATA 0x01000000u /* fast open: data of the SYN was taken; stays */
 #define TCP_CTX2_DEFERRED 0x00200000u /* embryo: the handshake is complete, data is waited for */

@@ -61,8 +61,9 @@ enum tcp_ecn {
 /* TCP Fast Open (RFC 7413), as Linux's tcp_fastopen. */
 #define TCP_FASTOPEN_CLIENT 0x1u
 #define TCP_FASTOPEN_SERVER 0x2u
-#define TCP_FASTOPEN_COOKIELESS 0x20u /* servers take data without cookie */
-#define TCP_FASTOPEN_ALL 0x40u        /* every listener does it, with its backlog as limit */
+#define TCP_FASTOPEN_CLIENT_COOKIELESS 0x4u /* clients send data without cookie */
+#define TCP_FASTOPEN_COOKIELESS 0x20u       /* servers take data without cookie */
+#define TCP_FASTOPEN_ALL 0x40u              /* every listener does it, with its backlog as limit */
 
 /* Is the segment size searched for by probes (tcp_mtu.c)? Numbered as Linux's tcp_mtu_probing. */
 enum tcp_mtu_probing {
@@ -167,7 +168,8 @@ struct tcp_param {
 	bool quickack;
 	bool delack;   /* a dialogue: ACKs may wait for data from now on */
 	bool fastopen; /* active open: the SYN waits for the first tcp_write() and takes its data along if a cookie is known */
-	bool fastopen_no_cookie; /* nobody acts on it: ETA_FEATURE_FASTOPEN is not said */
+	bool fastopen_wait; /* ... however long that takes, or until tcp_param() without fastopen */
+	bool fastopen_no_cookie; /* data rides on SYNs without cookie; listener: takes it without */
 	uint8_t cc;              /* enum tcp_cc_id; unknown = default */
 	uint8_t keep_probes;
 	uint8_t syn_retries; /* of SYN, and of a listener's SYN-ACKs (TCP_SYNCNT); 0 = configured */
@@ -183,7 +185,7 @@ struct tcp_param {
 };
 
 /* What of struct tcp_param this TCP acts on beyond the plain ones; the user's side leaves the rest to others. */
-#define TCP_FEATURES ETA_FEATURE_DEFER_ACCEPT /* ETA_FEATURE_* */
+#define TCP_FEATURES (ETA_FEATURE_DEFER_ACCEPT | ETA_FEATURE_FASTOPEN) /* ETA_FEATURE_* */
 
 enum tcp_verdict {
 	TCP_RX_OK,    /* done with the segment; the context lives */
@@ -278,6 +280,13 @@ uint64_t tcp_next_deadline_us(const struct tcp_stack *stack, uint64_t now_us);
  * tcp_up_connected() or tcp_up_closed() follows.
  */
 void tcp_connect(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
+		const struct ip_tuple *tuple, const struct tcp_param *param, uint64_t now_us);
+
+/*
+ * Bytes that the SYN of a tcp_connect() with @param->fastopen would wait for and take along; 0 = it leaves at once: no cookie of @tuple's
+ * destination is known.
+ */
+uint16_t tcp_fastopen_bytes(const struct tcp_stack *stack, struct core *env,
 		const struct ip_tuple *tuple, const struct tcp_param *param, uint64_t now_us);
 
 /**

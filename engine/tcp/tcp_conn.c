@@ -124,6 +124,8 @@ void tcp_conn_set_param(const struct tcp_env *e, struct tcp_ctx *ctx, const stru
 	ctx->pacing_rate_max = param->pacing_rate_max;
 	ctx->fastopen_qlen = param->fastopen_qlen;
 	ctx->syn_retries = param->syn_retries;
+	ctx->flags2 &= ~TCP_CTX2_TFO_NO_COOKIE;
+	ctx->flags2 |= param->fastopen_no_cookie ? TCP_CTX2_TFO_NO_COOKIE : 0;
 	ctx->defer_accept_s = param->defer_accept_s < UINT8_MAX ? (uint8_t)param->defer_accept_s
 								: UINT8_MAX;
 	if (param->delack) {

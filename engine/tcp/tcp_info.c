@@ -220,7 +220,8 @@ const char *tcp_ctx_check(const struct tcp_stack *stack, const struct tcp_ctx *c
 	if (broken || ctx->state == TCP_STATE_LISTEN)
 		return broken;
 	if (ctx->state == TCP_STATE_SYN_SENT || ctx->state == TCP_STATE_SYN_RECEIVED)
-		return ctx->rtx_at_ms ? NULL : "a handshake has a timer";
+		return ctx->rtx_at_ms || ctx->flags2 & TCP_CTX2_SYN_DUE ? NULL
+									: "a handshake has a timer";
 	if (ctx->state == TCP_STATE_TIME_WAIT &&
 			(ctx->long_at_ms == 0 || ctx->flags & TCP_CTX_USER))
 		return "TIME-WAIT has a timer and no user";

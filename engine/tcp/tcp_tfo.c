@@ -7,8 +7,8 @@
  * the handshake is complete. A listener has at most fastopen_qlen of those pending, so that stolen cookies cannot fill its queue; beyond
  * that, or with a cookie that is none of ours, the SYN is an ordinary one and its data comes again.
  *
- * Client. Cookies are remembered by destination in a table of fixed size, where a newer one displaces an older. With a cookie, what
- * the user writes first leaves in the SYN; without, the SYN asks for one. What the SYN-ACK does not acknowledge is sent again as if it had
+ * Client. Cookies are remembered by destination in a table of fixed size, where a newer one displaces an older. With a cookie, or where
+ * user or machine do without, what the user writes first leaves in the SYN; else the SYN asks for one. What the SYN-ACK does not acknowledge is sent again as if it had
  * never left. A SYN with data that is not answered is repeated without data and without cookie, and for an hour the destination is
  * not tried again: some networks drop what they do not know.
  *
@@ -137,7 +137,9 @@ void tcp_tfo_syn(const struct tcp_env *e, struct tcp_ctx *master, struct tcp_ctx
 
 	tcp_opt_parse(seg, &opts);
 	has_opt = opts.has & TCP_OPT_HAS_FASTOPEN;
-	is_good = e->stack->conf.fastopen & TCP_FASTOPEN_COOKIELESS && (has_opt || seg->len);
+	is_good = (has_opt || seg->len) &&
+		  (master->flags2 & TCP_CTX2_TFO_NO_COOKIE ||
+				  e->stack->conf.fastopen & TCP_FASTOPEN_COOKIELESS);
 	if (!has_opt && !is_good)
 		return;
 	cookie_make(e, tuple, cookie);
@@ -174,6 +176,11 @@ static struct tcp_tfo *entry_again(const struct tcp_env *e, const struct tcp_ctx
 	return t->gen == ctx->fastopen.gen && t->gen != 0 ? t : NULL;
 }
 
+static bool goes_without_cookie(const struct tcp_stack *stack, bool user_says_so)
+{
+	return user_says_so || stack->conf.fastopen & TCP_FASTOPEN_CLIENT_COOKIELESS;
+}
+
 void tcp_tfo_connect(const struct tcp_env *e, struct tcp_ctx *ctx, const struct ip_tuple *tuple)
 {
 	struct tcp_tfo *t = entry_of(e, &tuple->raddr);
@@ -187,14 +194,41 @@ void tcp_tfo_connect(const struct tcp_env *e, struct tcp_ctx *ctx, const struct 
 	ctx->fastopen.gen = t->gen;
 	if (t->off_until_us > e->now_us)
 		return;
-	ctx->flags2 |= TCP_CTX2_TFO_OPT;
-	if (t->len == 0)
-		return;
-	memcpy(syn_of(ctx)->cookie, t->cookie, t->len);
-	syn_of(ctx)->len = t->len;
+	if (!goes_without_cookie(e->stack, ctx->flags2 & TCP_CTX2_TFO_NO_COOKIE)) {
+		ctx->flags2 |= TCP_CTX2_TFO_OPT;
+		if (t->len == 0)
+			return;
+		memcpy(syn_of(ctx)->cookie, t->cookie, t->len);
+		syn_of(ctx)->len = t->len;
+	}
 	ctx->flags2 |= TCP_CTX2_TFO | TCP_CTX2_SYN_DUE;
-	ctx->mss_peer = t->mss;
+	if (t->mss)
+		ctx->mss_peer = t->mss;
 	tcp_conn_set_mss(ctx);
+}
+
+uint16_t tcp_fastopen_bytes(const struct tcp_stack *stack, struct core *env,
+		const struct ip_tuple *tuple, const struct tcp_param *param, uint64_t now_us)
+{
+	const struct tcp_env e = {.stack = (struct tcp_stack *)(uintptr_t)stack, .now_us = now_us};
+	const struct tcp_tfo *t = entry_of(&e, &tuple->raddr);
+	bool is_known = t->gen != 0 && ip_addr_equal(&t->raddr, &tuple->raddr);
+	uint16_t mss = ip_addr_is_v4(&tuple->raddr) ? TCP_MSS_DEFAULT_V4 : TCP_MSS_DEFAULT_V6;
+	uint16_t mss_path = tcp_up_mss(env, tuple);
+
+	if (!(stack->conf.fastopen & TCP_FASTOPEN_CLIENT))
+		return 0;
+	if (is_known && t->off_until_us > now_us)
+		return 0;
+	if (!goes_without_cookie(stack, param->fastopen_no_cookie) && (!is_known || t->len == 0))
+		return 0;
+	if (is_known && t->mss)
+		mss = t->mss;
+	if (param->maxseg && param->maxseg < mss)
+		mss = param->maxseg;
+	if (mss > mss_path)
+		mss = mss_path;
+	return mss > TCP_OPT_BYTES_MAX ? (uint16_t)(mss - TCP_OPT_BYTES_MAX) : 0;
 }
 
 void tcp_tfo_syn_data(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_txseg *seg)

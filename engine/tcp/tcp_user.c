@@ -21,7 +21,9 @@ void tcp_connect(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
 	TCP_COUNT(&e, active_opens);
 	if (param && param->fastopen && stack->conf.fastopen & TCP_FASTOPEN_CLIENT)
 		tcp_tfo_connect(&e, ctx, tuple);
-	/* What the user writes comes at once, or else the SYN goes without. */
+	/* What the user writes comes at once, or else the SYN goes without; unless he has said that it will come. */
+	if (ctx->flags2 & TCP_CTX2_SYN_DUE && param->fastopen_wait)
+		return;
 	if (ctx->flags2 & TCP_CTX2_SYN_DUE)
 		tcp_timer_arm(&e, ctx, &ctx->xmit_at_ms, TCP_RETRY_MS);
 	else
@@ -226,6 +228,8 @@ void tcp_param(struct tcp_stack *stack, struct core *env, struct tcp_ctx *ctx,
 	uint32_t corked = ctx->flags & TCP_CTX_CORK;
 
 	tcp_conn_set_param(&e, ctx, param);
+	if (ctx->flags2 & TCP_CTX2_SYN_DUE && !param->fastopen)
+		tcp_tx_syn(&e, ctx);
 	if (!tcp_state_sends(ctx->state) && ctx->state != TCP_STATE_FIN_WAIT_2)
 		return;
 	tcp_conn_set_mss(ctx);

@@ -110,6 +110,7 @@ int main(int argc, char **argv)
 	signal(SIGCHLD, SIG_IGN);
 	any.sin6_port = htons((uint16_t)atoi(argv[1]));
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN, &(int){64}, sizeof(int));
 	if (bind(fd, (struct sockaddr *)&any, sizeof(any)) != 0 || listen(fd, 64) != 0) {
 		perror("sock_peer");
 		return 1;

@@ -222,8 +222,11 @@ ETA_ASSERT_LINE(struct eta_dti_al, raddr, 1);
 	0x0020u /* KA has authorised a local address and port for this DTI (ctl.h BIND) */
 #define ETA_OPT_LINGER0 0x0040u /* CLOSE means ABORT */
 #define ETA_OPT_DELACK 0x0080u  /* TCP_QUICKACK was set to 0: a dialogue, ACKs may wait for data */
-#define ETA_OPT_FASTOPEN \
-	0x0100u /* CONNECT: data may ride on the SYN if a cookie is known (RFC 7413) */
+/*
+ * CONNECT: data may ride on the SYN if a cookie is known (RFC 7413). Then (eta_dti_en.syn_bytes) the SYN waits for the first bytes, or for
+ * PARAM without this bit.
+ */
+#define ETA_OPT_FASTOPEN 0x0100u
 #define ETA_OPT_FASTOPEN_NO_COOKIE 0x0200u /* ... or without; listener: takes it without */
 
 /* [EN] half */
@@ -255,7 +258,7 @@ struct eta_dti_en {
 	uint16_t lport_be;
 	uint16_t rport_be;
 	uint16_t mss; /* payload of a full segment */
-	uint16_t pad1;
+	uint16_t syn_bytes; /* CONNECT with ETA_OPT_FASTOPEN: what the SYN may take along, 0 = it has left without */
 	uint32_t pad2[6];
 };
 ETA_ASSERT_LINE(struct eta_dti_en, laddr, 1);

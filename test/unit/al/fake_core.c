@@ -164,6 +164,7 @@ int al_conn_connect(
 	conn->en.laddr[12] = 10;
 	conn->en.lport_be = htons(40000);
 	conn->en.state = ETA_DTI_CONNECTING;
+	conn->en.syn_bytes = conn->al.opt & ETA_OPT_FASTOPEN ? fake.syn_bytes : 0;
 	al_conn_watch(conn, 0xff, false);
 	return 0;
 }
@@ -295,6 +296,22 @@ ssize_t al_conn_send(struct al_conn *conn, const struct iovec *iov, int iov_n, u
 	return 0;
 }
 
+uint32_t al_conn_syn_bytes(struct al_conn *conn)
+{
+	return conn->en.state == ETA_DTI_CONNECTING && conn->snd_n == 0 ? conn->en.syn_bytes : 0;
+}
+
+ssize_t al_conn_send_syn(struct al_conn *conn, const struct iovec *iov, int iov_n)
+{
+	return al_conn_send(conn, iov, iov_n, 0);
+}
+
+void al_conn_syn_go(struct al_conn *conn)
+{
+	conn->en.syn_bytes = 0;
+	fake.syn_go_n++;
+}
+
 ssize_t al_conn_send_urgent(
 		struct al_conn *conn, const struct iovec *iov, int iov_n, unsigned int how)
 {
@@ -397,8 +414,9 @@ int al_conn_info(struct al_conn *conn, struct eta_conn_info *info)
 
 const struct eta_core_page *al_page(void)
 {
-	static const struct eta_core_page page = {
-			.cc_default = 2, .cc_name = {[1] = "reno", [2] = "cubic"}};
+	static const struct eta_core_page page = {.features = ETA_FEATURE_FASTOPEN,
+			.cc_default = 2,
+			.cc_name = {[1] = "reno", [2] = "cubic"}};
 
 	return &page;
 }

@@ -25,6 +25,8 @@ struct fake {
 	struct al_conn *last; /* last opened */
 	int own_fd;           /* a descriptor of the core's own, -1 none */
 	uint32_t yielded_n;
+	uint16_t syn_bytes; /* of the opens that ask for fast open */
+	uint32_t syn_go_n;
 	unsigned int how; /* of the last al_conn_send() that took something */
 };
 

@@ -47,6 +47,113 @@ START_TEST(connect__refusal_by_so_error_then_again)
 }
 END_TEST
 
+static ssize_t send_fastopen(int fd, size_t n, int flags)
+{
+	static char bytes[4000];
+
+	return al_sys_sendto(fd, bytes, n, MSG_FASTOPEN | MSG_NOSIGNAL | flags,
+			(const struct sockaddr *)&help_peer, sizeof(help_peer));
+}
+
+static int fresh(int flags)
+{
+	return al_sys_socket(AF_INET, SOCK_STREAM | flags, 0);
+}
+
+START_TEST(fastopen__without_a_cookie_nothing_is_taken)
+{
+	int fd = fresh(SOCK_NONBLOCK);
+
+	fake.syn_bytes = 0;
+	ck_assert_int_eq(send_fastopen(fd, 1000, 0), -EINPROGRESS);
+	ck_assert_uint_eq(al_conn_param(fake.last)->opt & ETA_OPT_FASTOPEN, ETA_OPT_FASTOPEN);
+	ck_assert_int_eq(help_poll_one(fd, POLLOUT, 0), 0);
+	ck_assert_int_eq(send_fastopen(fd, 1000, 0), -EALREADY);
+	ck_assert_int_eq(al_sys_write(fd, "x", 1), -EAGAIN);
+	fake_connected(fake.last);
+	ck_assert_int_eq(help_poll_one(fd, POLLOUT, 1000 * MS), POLLOUT);
+	/* the first call after it tells of the connection, and sends; as the kernel */
+	ck_assert_int_eq(send_fastopen(fd, 10, 0), 10);
+	ck_assert_int_eq(send_fastopen(fd, 10, 0), -EISCONN);
+	ck_assert_uint_eq(strlen(fake_take(fake.last)), 0); /* ten bytes of zero */
+}
+END_TEST
+
+START_TEST(fastopen__the_syn_takes_what_fits)
+{
+	int fd = fresh(SOCK_NONBLOCK);
+	struct sockaddr_in unspec = {.sin_family = AF_UNSPEC};
+
+	fake.syn_bytes = 1420;
+	ck_assert_int_eq(al_sys_sendto(fd, "x", 1, MSG_FASTOPEN, (struct sockaddr *)&unspec,
+					 sizeof(unspec)),
+			-EOPNOTSUPP);
+	ck_assert_int_eq(send_fastopen(fd, 2000, 0), 1420);
+	ck_assert_int_eq(send_fastopen(fd, 580, 0), -EALREADY);
+	ck_assert_int_eq(al_sys_write(fd, "x", 1), -EAGAIN);
+	ck_assert_int_eq(help_poll_one(fd, POLLOUT, 0), 0);
+	fake_refused(fake.last, ETA_STATUS_REFUSED);
+	ck_assert_int_eq(help_poll_one(fd, POLLOUT, 1000 * MS), POLLOUT | POLLERR | POLLHUP);
+	ck_assert_int_eq(al_sys_write(fd, "x", 1), -ECONNREFUSED);
+	/* nothing: the SYN goes alone */
+	fd = fresh(SOCK_NONBLOCK);
+	ck_assert_int_eq(send_fastopen(fd, 0, 0), -EINPROGRESS);
+	ck_assert_uint_eq(fake.syn_go_n, 1);
+	ck_assert_int_eq(help_poll_one(fd, POLLOUT, 0), 0);
+}
+END_TEST
+
+static void *connect_later(void *arg)
+{
+	(void)arg;
+	while (__atomic_load_n(&al_sockets.sleepers_n, __ATOMIC_SEQ_CST) == 0)
+		sched_yield();
+	fake_connected(fake.last);
+	return NULL;
+}
+
+START_TEST(fastopen__blocking_sends_all)
+{
+	pthread_t thread;
+	int fd;
+
+	for (fake.syn_bytes = 0; fake.syn_bytes <= 1420; fake.syn_bytes += 1420) {
+		fd = fresh(0);
+		pthread_create(&thread, NULL, connect_later, NULL);
+		ck_assert_int_eq(send_fastopen(fd, 2000, 0), 2000);
+		pthread_join(thread, NULL);
+	}
+}
+END_TEST
+
+START_TEST(fastopen_connect__returns_while_the_syn_waits)
+{
+	int fd = fresh(SOCK_NONBLOCK), on = 1;
+	char c;
+
+	fake.syn_bytes = 1420;
+	ck_assert_int_eq(al_sys_setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof(on)),
+			0);
+	ck_assert_int_eq(help_connect(fd), 0);
+	ck_assert_int_eq(help_connect(fd), -EISCONN);
+	ck_assert_int_eq(al_sys_setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof(on)),
+			-EINVAL);
+	ck_assert_int_eq(help_poll_one(fd, POLLIN | POLLOUT, 0), POLLOUT);
+	ck_assert_int_eq(al_sys_read(fd, &c, 1), -EAGAIN);
+	ck_assert_int_eq(al_sys_write(fd, "hello", 5), 5);
+	ck_assert_int_eq(help_poll_one(fd, POLLIN | POLLOUT, 0), 0);
+	ck_assert_str_eq(fake_take(fake.last), "hello");
+	fake_connected(fake.last);
+	ck_assert_int_eq(help_poll_one(fd, POLLOUT, 1000 * MS), POLLOUT);
+	/* without a cookie it is a connect like any other */
+	fake.syn_bytes = 0;
+	fd = fresh(SOCK_NONBLOCK);
+	al_sys_setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof(on));
+	ck_assert_int_eq(help_connect(fd), -EINPROGRESS);
+	ck_assert_int_eq(help_poll_one(fd, POLLOUT, 0), 0);
+}
+END_TEST
+
 static void *refuse_later(void *arg)
 {
 	(void)arg;
@@ -252,6 +359,10 @@ static void add_tests(TCase *tc)
 {
 	tcase_add_test(tc, connect__nonblocking_sequence);
 	tcase_add_test(tc, connect__refusal_by_so_error_then_again);
+	tcase_add_test(tc, fastopen__without_a_cookie_nothing_is_taken);
+	tcase_add_test(tc, fastopen__the_syn_takes_what_fits);
+	tcase_add_test(tc, fastopen__blocking_sends_all);
+	tcase_add_test(tc, fastopen_connect__returns_while_the_syn_waits);
 	tcase_add_test(tc, connect__blocking_returns_the_refusal);
 	tcase_add_test(tc, connect__times_out_by_sndtimeo);
 	tcase_add_test(tc, connect__not_carried_is_the_kernels);

@@ -147,7 +147,7 @@ START_TEST(sysctl__mirror)
 
 	set("tcp_timestamps", "0");
 	set("tcp_rmem", "4096 540000 15728640");
-	set("tcp_fastopen", "0x70403");
+	set("tcp_fastopen", "0x70407");
 	set("tcp_fastopen_key", "00000001-00000000-c3c3c3c3-d4d4d4d4");
 	set("tcp_keepalive_time", "77");
 	set("tcp_orphan_retries", "0");
@@ -159,7 +159,7 @@ START_TEST(sysctl__mirror)
 	/* the kernel's word counts, in the engine's terms */
 	ck_assert_uint_eq(knob(ETA_KNOB_TIMESTAMPS), 0);
 	ck_assert_uint_eq(knob(ETA_KNOB_RCV_WSCALE), 8);
-	ck_assert_uint_eq(knob(ETA_KNOB_FASTOPEN), 0x43);
+	ck_assert_uint_eq(knob(ETA_KNOB_FASTOPEN), 0x47);
 	ck_assert_uint_eq(knob(ETA_KNOB_FASTOPEN_KEY0), 1);
 	ck_assert_uint_eq(knob(ETA_KNOB_FASTOPEN_KEY1), 0);
 	ck_assert_uint_eq(knob(ETA_KNOB_FASTOPEN_KEY3), 0xd4d4d4d4);

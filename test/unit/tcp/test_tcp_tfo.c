@@ -529,7 +529,130 @@ START_TEST(tcp_tfo_connect__only_where_it_is_asked_for)
 }
 END_TEST
 
-FACTS("tcp tfo", tcp_tfo_syn__a_request_is_answered_by_a_cookie,
+static uint16_t syn_bytes(struct tcp_param p)
+{
+	return tcp_fastopen_bytes(&core->stack, core, &core->tuple, &p, core->now_us);
+}
+
+START_TEST(tcp_fastopen_bytes__what_the_syn_would_take)
+{
+	begin(0);
+	ck_assert_uint_eq(syn_bytes((struct tcp_param){0}), 0);
+	ck_assert_uint_eq(syn_bytes((struct tcp_param){.fastopen_no_cookie = true}), 536 - 40);
+	fake_free(core);
+	knows_cookie();
+	ck_assert_uint_eq(syn_bytes((struct tcp_param){0}), 1460 - 40);
+	ck_assert_uint_eq(syn_bytes((struct tcp_param){.maxseg = 500}), 500 - 40);
+	core->mss = 1000;
+	ck_assert_uint_eq(syn_bytes((struct tcp_param){0}), 1000 - 40);
+	core->tuple.raddr.b[15]++;
+	ck_assert_uint_eq(syn_bytes((struct tcp_param){0}), 0);
+	core->tuple.raddr.b[15]--;
+	core->stack.conf.fastopen = TCP_FASTOPEN_SERVER;
+	ck_assert_uint_eq(syn_bytes((struct tcp_param){0}), 0);
+	fake_free(core);
+}
+END_TEST
+
+static void connect_waiting(void)
+{
+	ctx = fake_ctx(core);
+	tcp_connect(&core->stack, core, ctx, &core->tuple,
+			&(struct tcp_param){.fastopen = true, .fastopen_wait = true}, core->now_us);
+}
+
+START_TEST(tcp_tfo_connect__the_syn_waits_as_long_as_the_user_wants)
+{
+	struct tcp_ctx *c;
+
+	knows_cookie();
+	connect_waiting();
+	c = ctx;
+	fake_run(core, 5000);
+	ck_assert_str_eq(fake_take(core), "");
+	fake_check(core);
+	/* other parameters do not let it go */
+	tcp_param(&core->stack, core, ctx, &(struct tcp_param){.fastopen = true, .nodelay = true},
+			core->now_us);
+	ck_assert_str_eq(fake_take(core), "");
+	fake_write(core, ctx, 100);
+	ck_assert_str_eq(fake_take(core), "S 0+100 0; ");
+	ck_assert(has_cookie());
+	rx(c, TCP_SYN | TCP_ACK, c->iss + 101, 0, false);
+	ck_assert(c->flags2 & TCP_CTX2_SYN_DATA);
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(tcp_tfo_connect__or_until_he_wants_no_more)
+{
+	knows_cookie();
+	connect_waiting();
+	tcp_param(&core->stack, core, ctx, &(struct tcp_param){0}, core->now_us);
+	ck_assert_str_eq(fake_take(core), "S 0+0 0; ");
+	ck_assert(has_cookie());
+	ck_assert_uint_eq(cookie_len, 6);
+	fake_check(core);
+	fake_free(core);
+	knows_cookie();
+	connect_waiting();
+	tcp_close(&core->stack, core, ctx, core->now_us);
+	ck_assert_str_eq(fake_take(core), "closed OK; free; ");
+	fake_free(core);
+}
+END_TEST
+
+START_TEST(tcp_tfo_connect__without_cookie_where_the_user_says_so)
+{
+	/* or the machine does */
+	for (uint8_t all = 0; all <= 1; all++) {
+		begin(0);
+		core->stack.conf.fastopen |= all ? TCP_FASTOPEN_CLIENT_COOKIELESS : 0;
+		ctx = fake_ctx(core);
+		tcp_connect(&core->stack, core, ctx, &core->tuple,
+				&(struct tcp_param){.fastopen = true, .fastopen_no_cookie = !all},
+				core->now_us);
+		ck_assert_str_eq(fake_take(core), "");
+		fake_write(core, ctx, 100);
+		ck_assert_str_eq(fake_take(core), "S 0+100 0; ");
+		ck_assert(!has_cookie());
+		ck_assert_uint_eq(syn_bytes((struct tcp_param){.fastopen_no_cookie = !all}),
+				536 - 40);
+		rx(ctx, TCP_SYN | TCP_ACK, ctx->iss + 101, 0, false);
+		ck_assert_str_eq(fake_take(core), "connected; acked 100; ");
+		fake_free(core);
+	}
+}
+END_TEST
+
+START_TEST(tcp_tfo_syn__without_cookie_where_the_listener_says_so)
+{
+	begin(1);
+	/* not before it says so */
+	fake_rx(core, master, TCP_SYN, 0, 0, 50);
+	ck_assert_str_eq(fake_take(core), "embryo; SA 0+0 1; ");
+	fake_free(core);
+	begin(1);
+	tcp_listen(&core->stack, master,
+			&(struct tcp_param){.fastopen_qlen = 1, .fastopen_no_cookie = true});
+	fake_rx(core, master, TCP_SYN, 0, 0, 50);
+	ck_assert_ptr_nonnull(strstr(fake_take(core), "readable 50; "));
+	ck_assert_uint_eq(core->stack.stats.fastopen_passive, 1);
+	/* the queue is as long as it is */
+	core->tuple.rport_be++;
+	fake_rx(core, master, TCP_SYN, 0, 0, 50);
+	ck_assert_ptr_null(strstr(fake_take(core), "readable"));
+	ck_assert_uint_eq(core->stack.stats.fastopen_overflow, 1);
+	fake_free(core);
+}
+END_TEST
+
+FACTS("tcp tfo", tcp_fastopen_bytes__what_the_syn_would_take,
+		tcp_tfo_connect__the_syn_waits_as_long_as_the_user_wants,
+		tcp_tfo_connect__or_until_he_wants_no_more,
+		tcp_tfo_connect__without_cookie_where_the_user_says_so,
+		tcp_tfo_syn__without_cookie_where_the_listener_says_so,
+		tcp_tfo_syn__a_request_is_answered_by_a_cookie,
 		tcp_tfo_syn__a_cookie_is_of_one_host,
 		tcp_tfo_syn__data_is_delivered_and_acknowledged_at_once,
 		tcp_tfo_syn__the_answer_leaves_before_the_handshake_is_complete,
