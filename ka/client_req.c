@@ -12,6 +12,7 @@
 
 #include "ka/client_msg.h"
 #include "ka/etad.h"
+#include "ka/knob.h"
 #include "ka/show.h"
 
 /* ---- commands on behalf of a request ---- */
@@ -269,7 +270,8 @@ static void client_on_admin(struct client *client, struct client_msg *msg)
 	msg->bytes[msg->len_bytes] = '\0';
 	client->is_busy = true;
 	client_want_events(client);
-	show_command(client->ka, client, msg->text.text);
+	if (!knob_command(client, msg->text.text))
+		show_command(client->ka, client, msg->text.text);
 }
 
 /* Lengths and descriptors each request must have; a session is needed unless @anyone. */

@@ -222,6 +222,15 @@ void sysctl_look(struct ka *ka)
 			sysctl_say(ka, sysctls[i].knob, value);
 }
 
+bool sysctl_set(struct ka *ka, enum eta_knob knob, uint32_t value)
+{
+	for (size_t i = 0; ka->conf.sysctl == CONF_SYSCTL_MIRROR && i < SYSCTLS_N; i++)
+		if (sysctls[i].knob == knob)
+			return false;
+	sysctl_say(ka, knob, value);
+	return true;
+}
+
 void sysctl_start(struct ka *ka)
 {
 	for (size_t i = 0; i < ETA_KNOB_N; i++)

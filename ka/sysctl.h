@@ -25,6 +25,8 @@ struct sysctl {
 
 /* Tell the cores what is configured, then what the kernel has. Before the first application. */
 void sysctl_start(struct ka *ka);
+/* Somebody sets @knob. Return: false = with mirror it is the kernel's to set. */
+bool sysctl_set(struct ka *ka, enum eta_knob knob, uint32_t value);
 /* Look at the kernel's settings, tell the cores what changed. Nothing without mirror. */
 void sysctl_look(struct ka *ka);
 /* The same for a request that must not be answered before the cores have it. */

@@ -107,6 +107,7 @@ static bool execute(struct core *core, struct eta_admin_msg *msg, enum eta_statu
 		*status = ETA_STATUS_OK;
 		return true;
 	case ETA_ADMIN_KNOB_SET: *status = core_knob_set(core, msg); return true;
+	case ETA_ADMIN_KNOB_GET: *status = core_knob_get(core, msg); return true;
 	case ETA_ADMIN_DONE:
 	case ETA_ADMIN_NEIGH_WANT:
 	case ETA_ADMIN_NEIGH_CONFIRM:

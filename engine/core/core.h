@@ -169,8 +169,9 @@ struct core_hop *core_hop(struct core *core, const struct ip_addr *dst);
 /* Tell TCP of the segments that had no way to go. */
 void core_fail_unreachable(struct core *core);
 
-/* knob.c: ETA_ADMIN_KNOB_SET. Return: OK, or INVALID for a knob or a value that is none. */
+/* knob.c: ETA_ADMIN_KNOB_SET, _GET (answers in @msg). Return: OK, or INVALID for a knob or a value that is none. */
 enum eta_status core_knob_set(struct core *core, const struct eta_admin_msg *msg);
+enum eta_status core_knob_get(const struct core *core, struct eta_admin_msg *msg);
 
 /* icmp.c */
 void core_rx_icmp(struct core *core, const struct icmp_err *e);

@@ -71,6 +71,46 @@ static bool take(struct tcp_conf *conf, enum eta_knob id, uint32_t value)
 	return false;
 }
 
+static uint32_t value_of(const struct tcp_conf *conf, enum eta_knob id)
+{
+	switch (id) {
+	case ETA_KNOB_TIMESTAMPS: return conf->timestamps;
+	case ETA_KNOB_SACK: return conf->sack;
+	case ETA_KNOB_RCV_WSCALE: return conf->rcv_wscale;
+	case ETA_KNOB_ECN: return conf->ecn;
+	case ETA_KNOB_FASTOPEN: return conf->fastopen;
+	case ETA_KNOB_SYN_COOKIES: return conf->syn_cookies;
+	case ETA_KNOB_SLOW_START_IDLE: return conf->slow_start_after_idle;
+	case ETA_KNOB_NOTSENT_LOWAT: return conf->notsent_lowat;
+	case ETA_KNOB_REORDER_SEGS: return conf->reorder_segs;
+	case ETA_KNOB_CC: return conf->cc;
+	case ETA_KNOB_RTO_US_MIN: return conf->rto_us_min;
+	case ETA_KNOB_SYN_RETRIES: return conf->syn_retries;
+	case ETA_KNOB_SYNACK_RETRIES: return conf->synack_retries;
+	case ETA_KNOB_DATA_RETRIES: return conf->data_retries;
+	case ETA_KNOB_ORPHAN_RETRIES: return conf->orphan_retries;
+	case ETA_KNOB_KEEP_IDLE_MS: return conf->keep_idle_ms;
+	case ETA_KNOB_KEEP_INTVL_MS: return conf->keep_intvl_ms;
+	case ETA_KNOB_KEEP_PROBES: return conf->keep_probes;
+	case ETA_KNOB_FIN_WAIT2_MS: return conf->fin_wait2_ms;
+	case ETA_KNOB_MTU_PROBING: return conf->mtu_probing;
+	case ETA_KNOB_FASTOPEN_KEY0:
+	case ETA_KNOB_FASTOPEN_KEY1:
+	case ETA_KNOB_FASTOPEN_KEY2:
+	case ETA_KNOB_FASTOPEN_KEY3: break; /* a secret */
+	case ETA_KNOB_N: break;
+	}
+	return 0;
+}
+
+enum eta_status core_knob_get(const struct core *core, struct eta_admin_msg *msg)
+{
+	if (msg->knob.id >= ETA_KNOB_N)
+		return ETA_STATUS_INVALID;
+	msg->knob.value = value_of(&core->tcp.conf, (enum eta_knob)msg->knob.id);
+	return ETA_STATUS_OK;
+}
+
 enum eta_status core_knob_set(struct core *core, const struct eta_admin_msg *msg)
 {
 	struct tcp_conf conf = core->tcp.conf;
@@ -79,5 +119,7 @@ enum eta_status core_knob_set(struct core *core, const struct eta_admin_msg *msg
 			!take(&conf, (enum eta_knob)msg->knob.id, msg->knob.value))
 		return ETA_STATUS_INVALID;
 	tcp_stack_conf(&core->tcp, &conf);
+	/* what a socket that has chosen none tells of itself */
+	__atomic_store_n(&core->page->cc_default, core->tcp.conf.cc, __ATOMIC_RELAXED);
 	return ETA_STATUS_OK;
 }

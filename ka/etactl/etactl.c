@@ -25,6 +25,8 @@ static const char etactl_usage[] =
 		"usage: etactl [--socket PATH] COMMAND\n"
 		"\n"
 		"  show connections|stats|sessions|routes [--json]\n"
+		"  get [SETTING]                one of TCP's defaults, or all\n"
+		"  set SETTING VALUE            change it, for connections to come\n"
 		"  log error|warn|info|debug    what etad says\n"
 		"  ping                         is etad there? exit status 0: yes\n"
 		"  stop                         end etad\n"
@@ -76,7 +78,11 @@ static ssize_t etactl_receive(int fd, uint16_t type, struct eta_ctl_text *msg)
 			continue;
 		if (msg->hdr.status == ETA_STATUS_OK)
 			return n;
-		(void)fprintf(stderr, "etactl: %s\n", eta_status_text(msg->hdr.status));
+		if (n > (ssize_t)sizeof(msg->hdr)) /* it says why */
+			(void)fprintf(stderr, "etactl: %.*s", (int)(n - (ssize_t)sizeof(msg->hdr)),
+					msg->text);
+		else
+			(void)fprintf(stderr, "etactl: %s\n", eta_status_text(msg->hdr.status));
 		return -1;
 	}
 }
@@ -129,6 +135,14 @@ static const char *etactl_line(int n, char **word, bool json, char *line, size_t
 			}
 		}
 	}
+	if ((n == 1 || n == 2) && strcmp(word[0], "get") == 0 && !json) {
+		(void)snprintf(line, len, "get %s", n == 2 ? word[1] : "");
+		return line;
+	}
+	if (n == 3 && strcmp(word[0], "set") == 0 && !json) {
+		(void)snprintf(line, len, "set %s %s", word[1], word[2]);
+		return line;
+	}
 	if (n == 2 && strcmp(word[0], "log") == 0 && !json) {
 		(void)snprintf(line, len, "log %s", word[1]);
 		return line;
@@ -140,6 +154,13 @@ static const char *etactl_line(int n, char **word, bool json, char *line, size_t
 	return NULL;
 }
 
+/* @word: [4], of which the last says that there are too many. */
+static int etactl_word(char **word, int n, char *arg)
+{
+	word[n < 4 ? n : 3] = arg;
+	return n < 4 ? n + 1 : 4;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {{"socket", required_argument, NULL, 's'},
@@ -147,13 +168,17 @@ int main(int argc, char **argv)
 			{"help", no_argument, NULL, 'h'}, {0}};
 	const char *path = getenv("ETA_SOCKET");
 	bool json = false;
+	char *word[4] = {0};
 	char line[128];
-	int c, fd, rc;
+	int c, fd, rc, n = 0;
 
 	if (!path || !*path)
 		path = ETA_CTL_SOCKET_DEFAULT;
-	while ((c = getopt_long(argc, argv, "s:", options, NULL)) != -1) {
+	/* After "set" nothing is an option: a value may begin with "-". */
+	while (!(n && strcmp(word[0], "set") == 0) &&
+			(c = getopt_long(argc, argv, "-s:", options, NULL)) != -1) {
 		switch (c) {
+		case 1: n = etactl_word(word, n, optarg); break;
 		case 's': path = optarg; break;
 		case 'j': json = true; break;
 		case 'V':
@@ -163,7 +188,9 @@ int main(int argc, char **argv)
 		default: (void)fputs(etactl_usage, stderr); return 2;
 		}
 	}
-	if (!etactl_line(argc - optind, argv + optind, json, line, sizeof(line))) {
+	while (optind < argc)
+		n = etactl_word(word, n, argv[optind++]);
+	if (!etactl_line(n, word, json, line, sizeof(line))) {
 		(void)fputs(etactl_usage, stderr);
 		return 2;
 	}

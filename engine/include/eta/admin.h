@@ -33,8 +33,8 @@ enum eta_knob {
 	ETA_KNOB_TIMESTAMPS,
 	ETA_KNOB_SACK,
 	ETA_KNOB_RCV_WSCALE,
-	ETA_KNOB_ECN, /* 0 off, 1 ask and accept, 2 accept */
-	ETA_KNOB_FASTOPEN, /* bits: 1 client, 2 server, 0x20 servers need no cookie, 0x40 every listener */
+	ETA_KNOB_ECN,      /* 0 off, 1 ask and accept, 2 accept */
+	ETA_KNOB_FASTOPEN, /* bits: 1 client, 2 server, 4 clients need no cookie, 0x20 servers need no cookie, 0x40 every listener */
 	ETA_KNOB_SYN_COOKIES, /* when no embryo is left */
 	ETA_KNOB_SLOW_START_IDLE,
 	ETA_KNOB_NOTSENT_LOWAT, /* bytes, UINT32_MAX = no limit */
@@ -82,6 +82,7 @@ enum eta_admin_op {
 	ETA_ADMIN_HIDDEN_SET, /* hidden: KA's filter keeps this local port from the kernel, or does so no more. Told for every port that has, or
 				    * had, a listener, as long as the filter has an entry: longer than the listener lives */
 	ETA_ADMIN_KNOB_SET,   /* knob */
+	ETA_ADMIN_KNOB_GET,   /* knob; answer: value. Of a secret: 0 */
 	/* engine -> KA */
 	ETA_ADMIN_DONE = 64,     /* cookie, status */
 	ETA_ADMIN_NEIGH_WANT,    /* neigh: resolve this next hop */

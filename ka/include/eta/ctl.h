@@ -36,7 +36,7 @@ enum eta_ctl_type {
 	ETA_CTL_SHARE, /* these DTIs are about to be held by other processes: watch their shadows' cookies */
 	ETA_CTL_CLAIM, /* fd: a shadow received by exec or SCM_RIGHTS; which DTI is it? */
 	ETA_CTL_PING,  /* is etad alive; is the holder of a lock alive */
-	ETA_CTL_ADMIN, /* etactl: a command in text; reply is a stream of text records, last one empty */
+	ETA_CTL_ADMIN, /* etactl: a command in text; reply is a stream of text records, last one empty. A refusal may say why, in text */
 	ETA_CTL_NOTIFY_SEG, /* KA: segment added, map it when you meet it */
 	ETA_CTL_NOTIFY_END, /* KA: etad is stopping, body says how connections are treated */
 };

@@ -130,6 +130,8 @@ static void fake_done(struct core *core, const struct eta_admin_msg *msg)
 		answer.dump.n = 0;
 		answer.dump.first = UINT32_MAX;
 	}
+	if (msg->op == ETA_ADMIN_KNOB_GET && msg->knob.id < ETA_KNOB_N)
+		answer.knob.value = fake.knob[msg->knob.id];
 	fake_tell(core, &answer);
 }
 

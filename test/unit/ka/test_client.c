@@ -431,6 +431,89 @@ START_TEST(ping__knows_whose_lock_it_is)
 }
 END_TEST
 
+/* The answer to a command line of etactl: all its text. */
+static const char *admin(const char *line, uint16_t *status)
+{
+	struct eta_ctl_text msg = {.hdr = {.type = ETA_CTL_ADMIN, .seq = 7}};
+	static char text[4096];
+	size_t len = 0, n_fds;
+	int fd = dial(), fds[8];
+	ssize_t n;
+
+	(void)snprintf(msg.text, sizeof(msg.text), "%s", line);
+	ck_assert_int_gt(say(fd, &msg, sizeof(msg.hdr) + strlen(line) + 1, NULL, 0), 0);
+	do {
+		n = hear(fd, &msg, sizeof(msg), fds, &n_fds);
+		ck_assert_int_ge(n, (ssize_t)sizeof(msg.hdr));
+		*status = msg.hdr.status;
+		n -= (ssize_t)sizeof(msg.hdr);
+		ck_assert_uint_lt(len + (size_t)n, sizeof(text));
+		memcpy(text + len, msg.text, (size_t)n);
+		len += (size_t)n;
+	} while (n > 0 && *status == ETA_STATUS_OK);
+	text[len] = '\0';
+	close(fd);
+	return text;
+}
+
+START_TEST(admin__set_reaches_the_engine_and_tells_what_it_has)
+{
+	struct eta_admin_msg said;
+	uint16_t status;
+
+	ck_assert_str_eq(admin("set tcp.ecn on", &status), "tcp.ecn on\n");
+	ck_assert(fake_engine_last(ETA_ADMIN_KNOB_SET, &said));
+	ck_assert_uint_eq(said.knob.id, ETA_KNOB_ECN);
+	ck_assert_uint_eq(said.knob.value, 1);
+	ck_assert_str_eq(admin("get tcp.ecn", &status), "tcp.ecn on\n");
+	ck_assert_str_eq(admin("set tcp.notsent_lowat 16384", &status),
+			"tcp.notsent_lowat 16384 bytes\n");
+	ck_assert_str_eq(admin("set tcp.congestion_control reno", &status),
+			"tcp.congestion_control reno\n");
+	ck_assert(fake_engine_last(ETA_ADMIN_KNOB_SET, &said));
+	ck_assert_uint_eq(said.knob.value, 1);
+	ck_assert_ptr_nonnull(strstr(admin("get", &status), "tcp.ecn on\n"));
+	ck_assert_ptr_nonnull(strstr(admin("get", &status), "tcp.fin_wait2_ms "));
+	ck_assert_ptr_nonnull(strstr(admin("get", &status), "tcp.mtu_probing off\n"));
+	ck_assert_ptr_null(strstr(admin("get", &status), "key"));
+}
+END_TEST
+
+START_TEST(admin__what_cannot_be_set_says_why)
+{
+	static const struct {
+		const char *line, *text;
+	} no[] = {{"set tcp.ecn perhaps", "tcp.ecn takes one of: off on accept, not 'perhaps'\n"},
+			{"set tcp.ecn", "tcp.ecn takes one of: off on accept, not ''\n"},
+			{"set tcp.ecn on off",
+					"tcp.ecn takes one of: off on accept, not 'on off'\n"},
+			{"set tcp.retries 4294967297",
+					"tcp.retries takes 1 to 127, not '4294967297'\n"},
+			{"set tcp.retries 99999999999999999999999",
+					"tcp.retries takes 1 to 127, not '99999999999999999999999'\n"},
+			{"set  1", "no setting '1': `etactl get` lists them\n"},
+			{"set tcp.congestion_control -",
+					"tcp.congestion_control takes one of: reno cubic dctcp bbr, not '-'\n"},
+			{"set tcp.retries 0", "tcp.retries takes 1 to 127, not '0'\n"},
+			{"set tcp.retries 12x", "tcp.retries takes 1 to 127, not '12x'\n"},
+			{"set tcp.rto_us_min -1",
+					"tcp.rto_us_min takes 1000 to 10000000 us, not '-1'\n"},
+			{"set tcp.nothing 1",
+					"no setting 'tcp.nothing': `etactl get` lists them\n"},
+			{"get tcp.nothing", "no setting 'tcp.nothing': `etactl get` lists them\n"}};
+	uint32_t before = (uint32_t)fake_engine_count(ETA_ADMIN_KNOB_SET);
+	uint16_t status;
+
+	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++) {
+		ck_assert_str_eq(admin(no[i].line, &status), no[i].text);
+		ck_assert_uint_eq(status, strncmp(no[i].text, "no", 2) == 0 ? ETA_STATUS_NOT_FOUND
+									    : ETA_STATUS_INVALID);
+	}
+	ck_assert_uint_eq((uint32_t)fake_engine_count(ETA_ADMIN_KNOB_SET), before);
+	ck_assert(answers_ping());
+}
+END_TEST
+
 START_TEST(server__second_etad_is_refused_stale_file_is_replaced)
 {
 	struct server second;
@@ -479,6 +562,8 @@ int main(void)
 	tcase_add_test(tc, fork__child_inherits_and_maps_the_parents_memory);
 	tcase_add_test(tc, share__outlives_its_process_until_the_last_close);
 	tcase_add_test(tc, ping__knows_whose_lock_it_is);
+	tcase_add_test(tc, admin__set_reaches_the_engine_and_tells_what_it_has);
+	tcase_add_test(tc, admin__what_cannot_be_set_says_why);
 	tcase_add_test(tc, server__second_etad_is_refused_stale_file_is_replaced);
 	suite_add_tcase(s, tc);
 	return ka_client_run(s);
