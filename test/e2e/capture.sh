@@ -24,17 +24,20 @@ bg eta-serve.out "$lab" eta "$python" "$here/sessions.py" serve 7001
 bg peer-serve.out "$lab" peer "$python" "$here/sessions.py" serve 7002
 listening kernel 7001 && listening peer 7002
 eta_mark
+ended() { # PID OUT
+    wait "$1" || { cat "$2"; return 1; }
+}
 clients=()
 for kind in close bulk reset resets half urgent keepalive zero zero-back many; do
     for at in "peer $ETA4 7001" "peer $ETA6 7001" "eta $PEER4 7002" "eta $PEER6 7002"; do
         read -r side host port <<<"$at"
         bg "$kind-$side-$host.out" "$lab" "$side" "$python" "$here/sessions.py" "$kind" "$host" "$port"
-        clients+=("$bg_pid" "$kind from $side to $host")
+        clients+=("$bg_pid" "$kind-$side-$host.out" "$kind from $side to $host")
     done
     # One kind after the other, its four sessions side by side.
     while [ ${#clients[@]} -gt 0 ]; do
-        is "${clients[1]}" wait "${clients[0]}"
-        clients=("${clients[@]:2}")
+        is "${clients[2]}" ended "${clients[0]}" "$tmp/${clients[1]}"
+        clients=("${clients[@]:3}")
     done
 done
 eta_carried "the sessions" 10000000
