@@ -119,6 +119,8 @@ enum tcp_loss_state {
 #define TCP_CTX2_EOR 0x00800000u      /* ends of records are not acknowledged: eor_ext is valid */
 #define TCP_CTX2_SYN_DATA 0x01000000u /* fast open: data of the SYN was taken; stays */
 #define TCP_CTX2_DEFERRED 0x00200000u /* embryo: the handshake is complete, data is waited for */
+/* slow start: half of cwnd was in use, used_segs is valid */
+#define TCP_CTX2_CWND_USED 0x02000000u
 
 #define TCP_CTX_CC_WORDS 12
 #define TCP_CTX_BYTES_HALF (4u << 20) /* half of the largest buffer */
@@ -283,7 +285,8 @@ struct tcp_ctx {
 	uint16_t mtu_lo;    /* arrives */
 	uint16_t mtu_hi;    /* may arrive */
 	uint16_t mtu_probe; /* size of the probe that is out, 0 = none */
-	uint16_t pad2;
+	/* most segments in flight of this window, which cwnd_lim_seq ends; valid with CWND_USED */
+	uint16_t used_segs;
 	uint32_t mtu_probe_end; /* seq after it */
 	uint32_t mtu_ms;        /* when the search began */
 

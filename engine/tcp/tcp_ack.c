@@ -173,7 +173,38 @@ static inline void grow(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t d
 }
 
 /*
- * The same where ECN, pacing or HyStart++ want to hear of the ACK: apart, so that the usual one needs no
+ * cwnd was not what limited us. In slow start it grows all the same up to twice what was in flight in the last window, so that a
+ * sender that pauses at a window just full, or nearly, is not held back by it later (Linux, tcp_is_cwnd_limited() with
+ * max_packets_out; RFC 7661 4.3: a cwnd of which half is in use is validated).
+ */
+static ETA_COLD void grow_used(
+		const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *a)
+{
+	uint32_t flight = ctx->snd_nxt - a->prior_una;
+	uint32_t segs = (flight + ctx->mss - 1) / ctx->mss;
+
+	if (segs > UINT16_MAX)
+		segs = UINT16_MAX;
+	if (segs > ctx->used_segs) {
+		ctx->used_segs = (uint16_t)segs;
+		ctx->cwnd_lim_seq = ctx->snd_nxt;
+	}
+	if (ctx->cwnd < ctx->ssthresh && ctx->cwnd < 2ull * ctx->used_segs * ctx->mss)
+		tcp_cc_acked(e, ctx, a->delivered);
+	if (seq_ge(ctx->snd_una, ctx->cwnd_lim_seq))
+		ctx->flags2 &= ~TCP_CTX2_CWND_USED;
+}
+
+static inline void grow_any(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *a)
+{
+	if (ctx->flags & TCP_CTX_CWND_LIMITED)
+		grow(e, ctx, a->delivered);
+	else if (ctx->flags2 & TCP_CTX2_CWND_USED)
+		grow_used(e, ctx, a);
+}
+
+/*
+ * The same where ECN, pacing, slow start or HyStart++ want to hear of the ACK: apart, so that the usual one needs no
  * struct tcp_ack in memory.
  */
 static __attribute__((noinline)) void ack_heard(
@@ -187,7 +218,7 @@ static __attribute__((noinline)) void ack_heard(
 		sample_rtt(e, ctx, &a);
 	tcp_cc_ack(e, ctx, &a);
 	if (!tcp_cc_control(e, ctx, &a))
-		grow(e, ctx, a.delivered);
+		grow_any(e, ctx, &a);
 	if (ctx->flags2 & TCP_CTX2_PACED)
 		tcp_pace_update(ctx);
 	arm(e, ctx, &a);
@@ -199,7 +230,7 @@ void tcp_ack_fast(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t ack)
 {
 	struct tcp_ack a = {.ack = ack, .prior_una = ctx->snd_una, .prior_fack = ctx->snd_una};
 
-	if (ETA_UNLIKELY(ctx->flags2 & (TCP_CTX2_PACED | TCP_CTX2_ECN)) ||
+	if (ETA_UNLIKELY(ctx->flags2 & (TCP_CTX2_PACED | TCP_CTX2_ECN | TCP_CTX2_CWND_USED)) ||
 			(ctx->flags & TCP_CTX_CWND_LIMITED && ctx->cwnd < ctx->ssthresh)) {
 		ack_heard(e, ctx, ack);
 		return;
@@ -230,7 +261,7 @@ static void conclude(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ac
 		/* Without SACK each partial ACK sends one segment again (RFC 6582 3.2 step 3). */
 		tcp_prr_ack(ctx, a, !(ctx->flags & TCP_CTX_SACK) && a->lost ? ctx->mss : 0);
 	else if (a->flags & TCP_ACK_UNA)
-		grow(e, ctx, a->delivered);
+		grow_any(e, ctx, a);
 	if (ctx->flags2 & TCP_CTX2_PACED)
 		tcp_pace_update(ctx);
 	if (a->flags & TCP_ACK_UNA)

@@ -346,10 +346,22 @@ static uint32_t first_record(const struct tcp_env *e, const struct tcp_ctx *ctx,
 	return tcp_eor_first(e->stack, ctx, ctx->snd_nxt, ctx->snd_nxt + len) - ctx->snd_nxt;
 }
 
-/* New bytes that may leave in one piece now. */
-static uint32_t sendable(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t pipe)
+/* More than half of cwnd is in use, or would be: is it what limits us, or may it become that (see grow_used())? */
+static ETA_COLD void note_use(struct tcp_ctx *ctx, uint32_t avail, uint32_t wroom, uint32_t croom)
 {
-	uint32_t avail = ctx->snd_tail - ctx->snd_nxt;
+	if (croom < avail && croom < wroom + ctx->mss) {
+		ctx->flags |= TCP_CTX_CWND_LIMITED;
+		ctx->cwnd_lim_seq = ctx->snd_nxt + (wroom < croom ? wroom : croom);
+	} else if (!(ctx->flags2 & TCP_CTX2_CWND_USED) && ctx->cwnd < ctx->ssthresh) {
+		ctx->flags2 |= TCP_CTX2_CWND_USED;
+		ctx->used_segs = 0;
+	}
+}
+
+/* Of @avail new bytes, what may leave in one piece now? */
+static uint32_t sendable_part(
+		const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t pipe, uint32_t avail)
+{
 	uint32_t wroom = wnd_room(ctx);
 	uint32_t croom = ctx->cwnd > pipe ? ctx->cwnd - pipe : 0;
 	uint32_t room = wroom < croom ? wroom : croom;
@@ -358,10 +370,8 @@ static uint32_t sendable(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t 
 
 	if (avail == 0)
 		return 0;
-	if (croom < avail && croom < wroom + mss) {
-		ctx->flags |= TCP_CTX_CWND_LIMITED;
-		ctx->cwnd_lim_seq = ctx->snd_nxt + room;
-	}
+	if (ETA_UNLIKELY(pipe + 2 * avail > croom))
+		note_use(ctx, avail, wroom, croom);
 	if (avail > mss) {
 		burst = piece_bytes(ctx, tcp_up_burst_bytes(e->core, ctx));
 		/* Two pieces in flight: the ACK of the one lets the next go while the other is under way (as Linux). */
@@ -403,6 +413,19 @@ static uint32_t sendable(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t 
 }
 
 /* [snd_nxt, snd_nxt + n) was handed over. */
+/* New bytes that may leave in one piece now. */
+static inline uint32_t sendable(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t pipe)
+{
+	uint32_t avail = ctx->snd_tail - ctx->snd_nxt;
+
+	/* In a dialogue: is all of it one segment, and hardly any of cwnd in use? */
+	if (ETA_LIKELY(avail <= ctx->mss && 2 * (pipe + avail) <= ctx->cwnd &&
+			    avail <= wnd_room(ctx) &&
+			    !(ctx->flags2 & (TCP_CTX2_PACED | TCP_CTX2_EOR))))
+		return with_tail(ctx, avail);
+	return sendable_part(e, ctx, pipe, avail);
+}
+
 static inline void new_sent(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t n)
 {
 	ctx->snd_nxt += n;
