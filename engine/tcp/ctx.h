@@ -266,8 +266,11 @@ struct tcp_ctx {
 			uint16_t gen;  /* ... if still of the same generation; 0 = nowhere */
 		} fastopen;
 	};
-	uint16_t fastopen_n; /* listener: connections pending, see fastopen_qlen */
-	uint16_t eor_ext;    /* extension with ends of records (tcp_eor.c), 0 = none */
+	union {
+		uint16_t fastopen_n;   /* listener: connections pending, see fastopen_qlen */
+		uint16_t reorder_segs; /* others: how far a segment was passed, at most */
+	};
+	uint16_t eor_ext; /* extension with ends of records (tcp_eor.c), 0 = none */
 
 	/* line 7: statistics of this connection */
 	uint64_t tx_bytes; /* acknowledged */

@@ -403,8 +403,9 @@ struct tcp_ctx_info {
 	uint32_t snd_wnd_bytes, rcv_wnd_bytes;
 	uint32_t snd_queue_bytes; /* queued, not acknowledged */
 	uint32_t rcv_queue_bytes; /* in order, not consumed */
-	uint32_t unacked_bytes, sacked_bytes, lost_bytes, notsent_bytes;
-	uint32_t rtx_flight_bytes; /* sent again, neither acknowledged nor deemed lost */
+	uint32_t unacked_bytes, sacked_bytes, notsent_bytes;
+	uint32_t lost_bytes;       /* deemed lost and not arrived yet, sent again or not */
+	uint32_t rtx_flight_bytes; /* sent again, neither acknowledged nor deemed lost anew */
 	uint32_t reorder_segs;
 	uint32_t retrans_n, retrans_bytes, timeouts_n, ooo_n, dsack_n, reorder_n;
 	uint32_t segs_in, segs_out, data_segs_in, data_segs_out;

@@ -22,6 +22,27 @@ static uint32_t rtx_flight(const struct tcp_stack *stack, const struct tcp_ctx *
 	return bytes;
 }
 
+/*
+ * What was sent again stays lost until it arrives (Linux: lost_out counts it beside retrans_out). Before recovery
+ * begins, what is sent again is a probe, which says nothing of the kind.
+ */
+static void info_lost(
+		const struct tcp_stack *stack, const struct tcp_ctx *ctx, struct tcp_ctx_info *info)
+{
+	info->rtx_flight_bytes = rtx_flight(stack, ctx);
+	info->lost_bytes = ctx->lost_bytes;
+	if (ctx->loss_state >= TCP_LOSS_RECOVERY)
+		info->lost_bytes += info->rtx_flight_bytes;
+}
+
+/* Beyond what is taken for granted only what was seen. */
+static uint32_t reorder_segs(const struct tcp_stack *stack, const struct tcp_ctx *ctx)
+{
+	uint32_t segs = ctx->state != TCP_STATE_LISTEN ? ctx->reorder_segs : 0;
+
+	return segs > stack->conf.reorder_segs ? segs : stack->conf.reorder_segs;
+}
+
 static void info_queues(const struct tcp_ctx *ctx, struct tcp_ctx_info *info)
 {
 	uint32_t fin_sent = !!(ctx->flags & TCP_CTX_FIN_SENT);
@@ -89,9 +110,7 @@ void tcp_ctx_info(const struct tcp_stack *stack, const struct tcp_ctx *ctx, uint
 			.rcv_wnd_bytes = ctx->rcv_adv - ctx->rcv_nxt,
 			.unacked_bytes = ctx->snd_nxt - ctx->snd_una,
 			.sacked_bytes = ctx->sacked_bytes,
-			.lost_bytes = ctx->lost_bytes,
-			.rtx_flight_bytes = rtx_flight(stack, ctx),
-			.reorder_segs = stack->conf.reorder_segs,
+			.reorder_segs = reorder_segs(stack, ctx),
 			.retrans_n = ctx->retrans_n,
 			.retrans_bytes = ctx->retrans_bytes,
 			.timeouts_n = ctx->timeouts_n,
@@ -113,6 +132,7 @@ void tcp_ctx_info(const struct tcp_stack *stack, const struct tcp_ctx *ctx, uint
 			.pacing_rate_max = ctx->pacing_rate_max,
 			.cc = tcp_cc_get(ctx->cc)->name,
 	};
+	info_lost(stack, ctx, info);
 	info_queues(ctx, info);
 	info_times(ctx, (uint32_t)(now_us / 1000), info);
 }

@@ -33,6 +33,7 @@
 #define SENT_RESERVE 8u
 /* A log that was full is melted down to so many, so that it is not full at once again. */
 #define SENT_ROOMY (TCP_SENT_MAX * 3 / 4)
+#define REORDER_SEGS_MAX 300u /* as Linux, tcp_max_reordering */
 #define MELT_US 1000u
 #define MELT_US_MAX 0x80000000u /* differences of times stay below */
 
@@ -301,6 +302,17 @@ bool tcp_sent_cut(const struct tcp_env *e, const struct tcp_ctx *ctx, uint32_t s
 	return log->r[log->first + i].lo == seq || split(log, i, seq);
 }
 
+/* A segment was passed by so many bytes: only to be told, as Linux tells it (tcp_check_sack_reordering()). */
+static ETA_COLD void note_degree(struct tcp_ctx *ctx, uint32_t bytes)
+{
+	uint32_t segs = (bytes + ctx->mss - 1) / ctx->mss;
+
+	if (segs > REORDER_SEGS_MAX)
+		segs = REORDER_SEGS_MAX;
+	if (segs > ctx->reorder_segs)
+		ctx->reorder_segs = (uint16_t)segs;
+}
+
 /* Of bytes that have just been delivered, what do we learn about the path? */
 static void learn(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_sent *r,
 		uint32_t end, struct tcp_ack *a)
@@ -323,6 +335,7 @@ static void learn(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp
 		if (seq_lt(end, a->prior_fack)) {
 			ctx->flags2 |= TCP_CTX2_REORDERED;
 			ctx->reorder_n++;
+			note_degree(ctx, a->prior_fack - r->lo);
 		}
 	}
 	if (seq_gt(end, ctx->rack_fack))

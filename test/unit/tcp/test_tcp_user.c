@@ -353,6 +353,54 @@ START_TEST(tcp_ctx_info__counts_what_linux_counts)
 }
 END_TEST
 
+/* tcpi_reordering */
+START_TEST(tcp_ctx_info__tells_how_far_a_segment_was_passed)
+{
+	struct tcp_ctx_info info;
+
+	open_new();
+	fake_write(core, ctx, 14600);
+	tcp_ctx_info(&core->stack, ctx, core->now_us, &info);
+	ck_assert_uint_eq(info.reorder_segs, 3);
+	core->now_us += 10000;
+	fake_rx_sack(core, ctx, 1, 1, (const uint32_t[][2]){{11681, 13141}}, 1);
+	fake_rx_sack(core, ctx, 1, 1, (const uint32_t[][2]){{4381, 5841}, {11681, 13141}}, 2);
+	tcp_ctx_info(&core->stack, ctx, core->now_us, &info);
+	ck_assert_uint_eq(info.reorder_segs, 6);
+	fake_rx(core, ctx, TCP_ACK, 1, 4381, 0);
+	tcp_ctx_info(&core->stack, ctx, core->now_us, &info);
+	ck_assert_uint_eq(info.reorder_segs, 9); /* from the first on */
+	fake_free(core);
+}
+END_TEST
+
+/* As Linux's lost_out: until it arrives. A probe is sent again, and nothing is lost. */
+START_TEST(tcp_ctx_info__what_was_sent_again_is_lost_still)
+{
+	struct tcp_ctx_info info;
+
+	open_new();
+	fake_write(core, ctx, 14600);
+	core->now_us += 10000;
+	fake_rx_sack(core, ctx, 1, 1, (const uint32_t[][2]){{1461, 5841}}, 1);
+	fake_flush(core);
+	tcp_ctx_info(&core->stack, ctx, core->now_us, &info);
+	ck_assert_uint_eq(info.loss_state, TCP_LOSS_RECOVERY);
+	ck_assert_uint_eq(info.rtx_flight_bytes, 1460);
+	ck_assert_uint_eq(info.lost_bytes, 1460);
+	fake_rx(core, ctx, TCP_ACK, 1, 14601, 0);
+	tcp_ctx_info(&core->stack, ctx, core->now_us, &info);
+	ck_assert_uint_eq(info.lost_bytes, 0);
+	fake_write(core, ctx, 1460);
+	for (uint32_t i = 0; i < 400 && !(ctx->flags2 & TCP_CTX2_TLP); i++)
+		fake_run(core, 1);
+	tcp_ctx_info(&core->stack, ctx, core->now_us, &info);
+	ck_assert_uint_eq(info.rtx_flight_bytes, 1460);
+	ck_assert_uint_eq(info.lost_bytes, 0);
+	fake_free(core);
+}
+END_TEST
+
 /* TCP_SYNCNT, TCP_MAXSEG, TCP_NOTSENT_LOWAT */
 START_TEST(tcp_param__maxseg_is_for_connections_to_come)
 {
@@ -506,6 +554,8 @@ FACTS("tcp user", tcp_connect__iss_depends_on_tuple_and_time, tcp_connect__offer
 		keepalive__silence_resets, keepalive__an_answer_starts_again,
 		keepalive__off_by_default, tcp_next_deadline_us__is_the_delayed_ack,
 		tcp_ctx_info__counts_queues, tcp_ctx_info__counts_what_linux_counts,
+		tcp_ctx_info__tells_how_far_a_segment_was_passed,
+		tcp_ctx_info__what_was_sent_again_is_lost_still,
 		tcp_param__maxseg_is_for_connections_to_come, tcp_notsent_is_low__half_of_the_mark,
 		tcp_ctx_check__sees_a_broken_context, tcp_stats__names_as_linux,
 		cc__slow_start_doubles, cc__no_growth_when_the_user_is_the_limit,
