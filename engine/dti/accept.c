@@ -86,6 +86,7 @@ static void wait_enter(struct dti *d, uint32_t idx)
 
 	c->flags |= DTI_CTX_WAITING;
 	c->accept_next = 0;
+	c->dead_why = 0;
 	c->stage = 0;
 	if (m->wait_tail != 0)
 		d->ctx[m->wait_tail].accept_next = idx;
@@ -95,6 +96,24 @@ static void wait_enter(struct dti *d, uint32_t idx)
 	count(d, c, 1);
 	d->stats.accept_waiting++;
 	event_accept_all(d, c->master);
+}
+
+/* Has the peer, or the network, ended it meanwhile? */
+static bool wait_is_dead(const struct dti_ctx *c)
+{
+	return (c->flags & DTI_CTX_WAITING) && c->dead_why != 0;
+}
+
+/* Off the queue, with its bytes. */
+static void wait_leave(struct dti *d, uint32_t idx)
+{
+	struct dti_ctx *c = &d->ctx[idx];
+
+	wait_unlink(d, master_of(d, c->master), idx);
+	place_drop_all(d, c);
+	c->flags &= ~DTI_CTX_WAITING;
+	c->accept_next = 0;
+	c->dead_why = 0;
 }
 
 void accept_done(struct dti *d, uint32_t idx)
@@ -125,20 +144,27 @@ void accept_forget(struct dti *d, uint32_t idx)
 {
 	struct dti_ctx *c = &d->ctx[idx];
 
-	if (c->master == 0 || (c->flags & DTI_CTX_UNACCEPTED))
-		return; /* reset before accept(): the application gets it all the same, and the error with it */
+	/* reset before accept(): the application gets it all the same, and the error with it */
+	if (c->master == 0 || (c->flags & DTI_CTX_UNACCEPTED) || wait_is_dead(c))
+		return;
 	if (c->flags & DTI_CTX_MASTER) {
 		master_free(d, idx);
 		return;
 	}
 	count(d, c, -1);
-	if (c->flags & DTI_CTX_WAITING) {
-		wait_unlink(d, master_of(d, c->master), idx);
-		place_drop_all(d, c);
-		c->flags &= ~DTI_CTX_WAITING;
-		c->accept_next = 0;
-	}
+	if (c->flags & DTI_CTX_WAITING)
+		wait_leave(d, idx);
 	c->master = 0;
+}
+
+void accept_died(struct dti *d, uint32_t idx, enum eta_status why)
+{
+	struct dti_ctx *c = &d->ctx[idx];
+
+	/* for reasons of our own it goes at once */
+	if ((c->flags & DTI_CTX_WAITING) && why != ETA_STATUS_ABORTED &&
+			why != ETA_STATUS_NO_MEMORY)
+		c->dead_why = why;
 }
 
 /* ---- masters ---- */
@@ -239,6 +265,24 @@ static void visit_enter(struct dti *d, uint32_t master)
 	d->visit_head = master;
 }
 
+/* Nobody will accept what waits. */
+static void wait_drop_all(struct dti *d, struct dti_master *m)
+{
+	while (m->wait_head != 0) {
+		uint32_t idx = m->wait_head;
+		struct dti_ctx *c = &d->ctx[idx];
+
+		if (!wait_is_dead(c)) {
+			tcp_abort(d->tcp, dti_env(d), &d->tcp->ctx[idx], ETA_STATUS_ABORTED);
+			continue;
+		}
+		count(d, c, -1);
+		wait_leave(d, idx);
+		c->master = 0;
+		event_mark(d, idx, 0); /* its slot goes at a safe moment */
+	}
+}
+
 void accept_unlisten(struct dti *d, uint32_t master_idx)
 {
 	struct dti_ctx *c = &d->ctx[master_idx];
@@ -249,8 +293,7 @@ void accept_unlisten(struct dti *d, uint32_t master_idx)
 	m->is_closing = true;
 	listen_leave(d, c->master, c->tuple.lport_be);
 	post_free_all(d, m, 0);
-	while (m->wait_head != 0)
-		tcp_abort(d->tcp, dti_env(d), &d->tcp->ctx[m->wait_head], ETA_STATUS_ABORTED);
+	wait_drop_all(d, m);
 	visit_enter(d, c->master);
 }
 
@@ -349,13 +392,18 @@ static void bind_child(struct dti *d, uint32_t idx, uint16_t ring)
 	dti_claim(d, idx, s, child.dti, child.gen);
 }
 
-static void open_child(struct dti *d, uint32_t idx, uint16_t ring)
+/* @dead_why: what has ended it while it waited, OK = it lives. */
+static void open_child(struct dti *d, uint32_t idx, uint16_t ring, uint32_t dead_why)
 {
 	struct eta_dti_en *en = dti_en(d, &d->ctx[idx]);
 
 	dti_open(d, idx, ETA_DTI_OPEN, ETA_STATUS_OK);
 	if (en && (d->tcp->ctx[idx].flags & TCP_CTX_FIN_RCVD))
 		en->flags |= ETA_EV_RD_CLOSED;
+	if (ETA_UNLIKELY(en && dead_why != ETA_STATUS_OK)) {
+		dti_set_state(d, &d->ctx[idx], ETA_DTI_CLOSED, (uint8_t)dead_why);
+		en->flags |= ETA_EV_CLOSED;
+	}
 	event_accept(d, idx, ring);
 	d->stats.accept_bound++;
 }
@@ -386,7 +434,7 @@ bool tcp_up_accept(struct core *env, struct tcp_ctx *ctx)
 		return true;
 	}
 	bind_child(d, ctx->idx, ring);
-	open_child(d, ctx->idx, ring);
+	open_child(d, ctx->idx, ring, ETA_STATUS_OK);
 	return true;
 }
 
@@ -435,6 +483,7 @@ void accept_take(struct dti *d, uint32_t master_idx, struct session *s, uint16_t
 		wait_unlink(d, m, idx);
 		count(d, c, -1);
 		c->flags &= ~DTI_CTX_WAITING;
+		c->dead_why = 0;
 		bind_child(d, idx, ring);
 		if (!place_move(d, &from, c)) {
 			place_drop_all(d, &from);
@@ -442,7 +491,7 @@ void accept_take(struct dti *d, uint32_t master_idx, struct session *s, uint16_t
 			continue;
 		}
 		place_drop_all(d, &from);
-		open_child(d, idx, ring);
+		open_child(d, idx, ring, from.dead_why);
 	}
 }
 
@@ -483,7 +532,7 @@ void accept_rebind(struct dti *d, uint32_t idx)
 		bind_child(d, idx, ring);
 		is_moved = place_move(d, &from, c);
 		if (is_moved)
-			open_child(d, idx, ring);
+			open_child(d, idx, ring, ETA_STATUS_OK);
 	} else {
 		wait_enter(d, idx);
 		is_moved = place_move(d, &from, c);

@@ -8,7 +8,8 @@
  * first: the connection waits unbound, early bytes staged, and the first to ring TAKE gets it.
  *
  * Until the application has it (ACCEPTED, or any counter above 0) the connection is the listener's: if its session dies or
- * withdraws, it goes to another, bytes and all.
+ * withdraws, it goes to another, bytes and all. One that the peer ends before is handed out all the same, dead, with what it has
+ * brought, be it bound or waiting: so it is with Linux, and nobody waits in accept() for what poll() has announced.
  *
  * Source: eta/dti.h ACCEPT; patent paragraphs 43-48.
  */
@@ -77,6 +78,8 @@ void accept_rebind(struct dti *d, uint32_t idx);
 uint32_t *accept_source_n(struct dti *d, uint32_t master_idx, const struct ip_tuple *tuple);
 /* TCP has let go of @idx, which a master counts: embryo, waiting or unaccepted; or which is a master. */
 void accept_forget(struct dti *d, uint32_t idx);
+/* TCP ended @idx because of @why: if it waits to be accepted it waits on, dead (Linux leaves it in the accept queue, too). */
+void accept_died(struct dti *d, uint32_t idx, enum eta_status why);
 /* Masters that close or were withdrawn from: look at @slice more contexts. Return: contexts visited. */
 uint32_t accept_visit(struct dti *d, uint32_t slice);
 

@@ -346,7 +346,7 @@ void dti_slot_put(struct dti *d, uint32_t idx)
 		c->session = 0;
 	}
 	if (c->session != 0 || (c->flags & (DTI_CTX_TCP_USED | DTI_CTX_NOTICE | DTI_CTX_MASTER |
-							   DTI_CTX_SWEPT)))
+							   DTI_CTX_SWEPT | DTI_CTX_WAITING)))
 		return;
 	dti_up_ctx_free(dti_env(d), idx);
 }

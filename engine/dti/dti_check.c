@@ -72,6 +72,9 @@ static const char *check_ctx(const struct dti *d, uint32_t idx, uint64_t *pages,
 		return "EN half names another context";
 	if ((c->flags & DTI_CTX_WAITING) && (c->flags & DTI_CTX_BOUND))
 		return "context both waits and is bound";
+	if ((c->flags & (DTI_CTX_WAITING | DTI_CTX_TCP_USED)) == DTI_CTX_WAITING &&
+			c->dead_why == 0)
+		return "context waits without connection";
 	if ((c->flags & DTI_CTX_MASTER) && d->master[c->master].ctx != idx)
 		return "master record names another context";
 	if (eta_counter_after(c->rcv_head, c->rcv_tail))

@@ -5,9 +5,9 @@
  * One record per context, parallel to struct tcp_ctx by index; 128 bytes, so that an idle connection costs the engine less than 700 bytes
  * in all. No pointers: chunks, sessions, rings and lists are numbers.
  *
- * A slot is in use while TCP needs it (TCP_USED), while a DTI is bound to it (BOUND), or while something is still owed to
- * somebody (DIRTY, OWED); the last of them to go frees the slot. So a connection in TIME-WAIT has no DTI, and a DTI that was reset
- * keeps its slot until AL rings CLOSE.
+ * A slot is in use while TCP needs it (TCP_USED), while a DTI is bound to it (BOUND), while it waits for an accept() (WAITING), or
+ * while something is still owed to somebody (DIRTY, OWED); the last of them to go frees the slot. So a connection in TIME-WAIT has
+ * no DTI, and a DTI that was reset keeps its slot until AL rings CLOSE.
  *
  * Stream offsets count from 0 at open, as in eta/dti.h.
  */
@@ -72,7 +72,10 @@ struct dti_ctx {
 		uint32_t snd_chunk; /* private copy of the oldest send chunk's meta; ETA_CHUNK_NONE = none */
 		uint32_t accept_next; /* WAITING: next in the master's queue */
 	};
-	uint32_t snd_off;
+	union {
+		uint32_t snd_off;
+		uint32_t dead_why; /* WAITING: enum eta_status that ended the connection, 0 = it lives */
+	};
 	uint32_t snd_more;  /* note of the following send chunk, 0 = none */
 	uint32_t snd_last;  /* note of the last send chunk, 0 = the one above is the last */
 	uint32_t rcv_chunk; /* receive chunk of the oldest byte kept, ETA_CHUNK_NONE = none */

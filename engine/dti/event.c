@@ -547,8 +547,10 @@ void tcp_up_closed(struct core *env, struct tcp_ctx *ctx, enum eta_status why)
 	struct dti_ctx *c = &d->ctx[ctx->idx];
 	struct eta_dti_en *en = dti_en(d, c);
 
-	if (!en)
+	if (!en) {
+		accept_died(d, ctx->idx, why);
 		return;
+	}
 	event_write_mss(d, ctx->idx);
 	dti_set_state(d, c, ETA_DTI_CLOSED, (uint8_t)why);
 	en->flags |= ETA_EV_CLOSED;

@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 
 #include "engine/core/core.h"
+#include "engine/dti/dti_up.h"
 #include "test/unit/dti/dti_test.h"
 
 static struct two t;
@@ -251,6 +252,54 @@ START_TEST(accept_unlisten__resets_what_nobody_accepted_and_frees_children)
 }
 END_TEST
 
+/* As Linux: accept() hands it out, what it has brought can be read, then the error. */
+START_TEST(accept_died__reset_before_accept_is_accepted_with_its_bytes)
+{
+	two_begin(&t, NULL, NULL, NULL, 0);
+	connect_and_say("last words");
+	model_abort(t.a);
+	turn(&t);
+	ck_assert_uint_eq(model_en(t.master)->accept_n, 1);
+	model_post_children(t.master, 1);
+	turn(&t);
+	(void)model_accept(t.master); /* rings TAKE */
+	turn(&t);
+	t.b = model_accept(t.master);
+	check_heard(t.b, "last words");
+	ck_assert_int_eq(model_state(t.b), ETA_DTI_CLOSED);
+	ck_assert_int_eq(model_status(t.b), ETA_STATUS_RESET);
+	ck_assert_uint_eq(model_en(t.master)->accept_n, 0);
+	model_close(t.b);
+	turn(&t);
+	ck_assert(model_is_free(t.b));
+	two_end(&t);
+}
+END_TEST
+
+/* Its slot comes back when its listener goes, and with those that live. */
+START_TEST(accept_died__who_was_reset_goes_with_the_listener)
+{
+	struct model_conn *lives;
+	uint32_t left;
+
+	two_begin(&t, NULL, NULL, NULL, 0);
+	left = dti_up_ctx_left(dti_env(&t.pair->core[1]->dti));
+	connect_and_say("one");
+	model_abort(t.a);
+	turn(&t);
+	lives = model_connect(t.client, "10.0.0.2", PORT);
+	turn(&t);
+	ck_assert_uint_eq(model_en(t.master)->accept_n, 2);
+	ck_assert_uint_eq(dti_up_ctx_left(dti_env(&t.pair->core[1]->dti)), left - 2);
+	model_close(t.master);
+	turn(&t);
+	ck_assert(model_is_free(t.master));
+	ck_assert_int_eq(model_status(lives), ETA_STATUS_RESET);
+	ck_assert_uint_eq(dti_up_ctx_left(dti_env(&t.pair->core[1]->dti)), left + 1);
+	two_end(&t);
+}
+END_TEST
+
 /* @backlog, and @n connections that are opened at once. */
 static void crowd_begin(uint32_t backlog, struct model_conn **c, int n)
 {
@@ -390,6 +439,8 @@ int main(void)
 	tcase_add_test(tc, accept_rebind__without_another_child_it_waits);
 	tcase_add_test(tc, accept_done__an_accepted_connection_dies_with_its_worker);
 	tcase_add_test(tc, accept_withdraw__unsubscribing_gives_unaccepted_connections_away);
+	tcase_add_test(tc, accept_died__reset_before_accept_is_accepted_with_its_bytes);
+	tcase_add_test(tc, accept_died__who_was_reset_goes_with_the_listener);
 	tcase_add_test(tc, accept_unlisten__resets_what_nobody_accepted_and_frees_children);
 	tcase_add_test(tc, tcp_up_room__a_full_accept_queue_drops_syns);
 	tcase_add_test(tc, accept_listen__fast_open_of_every_listener_is_limited_by_its_backlog);
