@@ -167,6 +167,7 @@ static const struct {
 		{"tcp_keepalive_probes", ETA_KNOB_KEEP_PROBES, sysctl_number},
 		{"tcp_fin_timeout", ETA_KNOB_FIN_WAIT2_MS, sysctl_seconds},
 		{"tcp_mtu_probing", ETA_KNOB_MTU_PROBING, sysctl_number},
+		{"tcp_min_tso_segs", ETA_KNOB_MIN_TSO_SEGS, sysctl_number},
 };
 
 #define SYSCTLS_N (sizeof(sysctls) / sizeof(sysctls[0]))

@@ -61,6 +61,7 @@ static bool take(struct tcp_conf *conf, enum eta_knob id, uint32_t value)
 	case ETA_KNOB_KEEP_PROBES: return take_u8(&conf->keep_probes, value);
 	case ETA_KNOB_FIN_WAIT2_MS: return take_u32(&conf->fin_wait2_ms, value);
 	case ETA_KNOB_MTU_PROBING: return take_u8(&conf->mtu_probing, value);
+	case ETA_KNOB_MIN_TSO_SEGS: return take_u8(&conf->min_tso_segs, value);
 	case ETA_KNOB_FASTOPEN_KEY0:
 	case ETA_KNOB_FASTOPEN_KEY1:
 	case ETA_KNOB_FASTOPEN_KEY2:

@@ -91,6 +91,7 @@ struct tcp_conf {
 	uint8_t cc;                  /* TCP_CC_CUBIC */
 	uint8_t rcv_wscale;          /* 7: windows to 8 MiB */
 	uint8_t mtu_probing;         /* enum tcp_mtu_probing: off */
+	uint8_t min_tso_segs;        /* 2: of a piece for the port, however slow the connection */
 	bool timestamps;             /* true */
 	bool sack;                   /* true */
 	uint8_t ecn;                 /* enum tcp_ecn: TCP_ECN_ACCEPT */

@@ -30,6 +30,7 @@ void tcp_conf_default(struct tcp_conf *conf)
 			.ecn = TCP_ECN_ACCEPT,
 			.fastopen = TCP_FASTOPEN_CLIENT,
 			.reorder_segs = 3,
+			.min_tso_segs = 2,
 			.slow_start_after_idle = true,
 			.tlp = true,
 			.syn_cookies = true,
@@ -87,6 +88,7 @@ static void conf_clamp(struct tcp_conf *conf)
 	clamp_u8(&conf->cc, TCP_CC_NEWRENO, TCP_CC_N - 1);
 	clamp_u8(&conf->ecn, TCP_ECN_OFF, TCP_ECN_ACCEPT);
 	clamp_u8(&conf->reorder_segs, 1, 127);
+	clamp_u8(&conf->min_tso_segs, 1, 44); /* of 64 KiB */
 }
 
 void tcp_stack_conf(struct tcp_stack *stack, const struct tcp_conf *conf)

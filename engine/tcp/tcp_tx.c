@@ -304,11 +304,12 @@ static uint32_t with_tail(const struct tcp_ctx *ctx, uint32_t len)
 
 /*
  * A piece for the port: about a millisecond's worth at the rate of the connection, so that a long
- * path sees no needless bursts, and more the shorter the path is; as Linux.
+ * path sees no needless bursts, and more the shorter the path is; as Linux (tcp_tso_autosize()).
  */
-static uint32_t piece_bytes(const struct tcp_ctx *ctx, uint32_t burst)
+static uint32_t piece_bytes(const struct tcp_env *e, const struct tcp_ctx *ctx, uint32_t burst)
 {
 	uint32_t shift = ctx->rtt_min_us / PIECE_RTT_US;
+	uint32_t bytes_min = e->stack->conf.min_tso_segs * ctx->mss;
 	uint64_t bytes;
 
 	if (ETA_LIKELY(shift == 0) || ctx->srtt_us == 0)
@@ -317,8 +318,8 @@ static uint32_t piece_bytes(const struct tcp_ctx *ctx, uint32_t burst)
 	bytes = (uint64_t)ctx->cwnd * (ctx->cwnd < ctx->ssthresh / 2 ? 2000 : 1200) / ctx->srtt_us;
 	if (shift < 16)
 		bytes += PIECE_BYTES_MAX >> shift;
-	if (bytes < 2u * ctx->mss)
-		bytes = 2u * ctx->mss;
+	if (bytes < bytes_min)
+		bytes = bytes_min;
 	return bytes < burst ? (uint32_t)bytes : burst;
 }
 
@@ -373,7 +374,7 @@ static uint32_t sendable_part(
 	if (ETA_UNLIKELY(pipe + 2 * avail > croom))
 		note_use(ctx, avail, wroom, croom);
 	if (avail > mss) {
-		burst = piece_bytes(ctx, tcp_up_burst_bytes(e->core, ctx));
+		burst = piece_bytes(e, ctx, tcp_up_burst_bytes(e->core, ctx));
 		/* Two pieces in flight: the ACK of the one lets the next go while the other is under way (as Linux). */
 		if (burst > ctx->cwnd / 2)
 			burst = ctx->cwnd / 2;
@@ -412,7 +413,6 @@ static uint32_t sendable_part(
 	return 0;
 }
 
-/* [snd_nxt, snd_nxt + n) was handed over. */
 /* New bytes that may leave in one piece now. */
 static inline uint32_t sendable(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t pipe)
 {
@@ -426,6 +426,7 @@ static inline uint32_t sendable(const struct tcp_env *e, struct tcp_ctx *ctx, ui
 	return sendable_part(e, ctx, pipe, avail);
 }
 
+/* [snd_nxt, snd_nxt + n) was handed over. */
 static inline void new_sent(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t n)
 {
 	ctx->snd_nxt += n;

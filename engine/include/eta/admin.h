@@ -49,7 +49,8 @@ enum eta_knob {
 	ETA_KNOB_KEEP_INTVL_MS,
 	ETA_KNOB_KEEP_PROBES,
 	ETA_KNOB_FIN_WAIT2_MS,
-	ETA_KNOB_MTU_PROBING, /* 0 off, 1 after black holes, 2 always */
+	ETA_KNOB_MTU_PROBING,  /* 0 off, 1 after black holes, 2 always */
+	ETA_KNOB_MIN_TSO_SEGS, /* of a piece for the port, however slow the connection */
 	/* 4 words of the key of fast open cookies, in the order of net.ipv4.tcp_fastopen_key */
 	ETA_KNOB_FASTOPEN_KEY0,
 	ETA_KNOB_FASTOPEN_KEY1,

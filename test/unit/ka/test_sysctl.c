@@ -152,6 +152,7 @@ START_TEST(sysctl__mirror)
 	set("tcp_keepalive_time", "77");
 	set("tcp_orphan_retries", "0");
 	set("tcp_mtu_probing", "1");
+	set("tcp_min_tso_segs", "10");
 	begin("sysctl = \"mirror\"; timestamps = true; rcv_wscale = 3; syn_retries = 4;");
 	ck_assert(fake_engine_wait(ETA_ADMIN_KNOB_SET, ETA_KNOB_N, WAIT_MS));
 	fd = attach(&flags);
@@ -167,6 +168,7 @@ START_TEST(sysctl__mirror)
 	ck_assert_uint_eq(knob(ETA_KNOB_ORPHAN_RETRIES), 8);
 	ck_assert_uint_eq(knob(ETA_KNOB_SYN_RETRIES), 6);
 	ck_assert_uint_eq(knob(ETA_KNOB_MTU_PROBING), 1);
+	ck_assert_uint_eq(knob(ETA_KNOB_MIN_TSO_SEGS), 10);
 	/* a PING is answered when the cores have what is new, and only that is said again */
 	n = fake_engine_count(ETA_ADMIN_KNOB_SET);
 	set("tcp_timestamps", "1");

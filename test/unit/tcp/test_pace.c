@@ -164,8 +164,25 @@ START_TEST(idle__cwnd_is_kept_if_so_configured)
 }
 END_TEST
 
+/* On a long path a piece is a millisecond's worth, but never less than so many segments (tcp_min_tso_segs). */
+START_TEST(piece__has_at_least_so_many_segments)
+{
+	for (uint8_t segs = 1; segs <= 10; segs += 3) {
+		world(false);
+		core->stack.conf.min_tso_segs = segs;
+		ctx->rtt_min_us = ctx->srtt_us = 100000;
+		ctx->cwnd = 40 * MSS;
+		core->sent_n = 0;
+		fake_write(core, ctx, 20 * MSS);
+		ck_assert_uint_eq(core->sent[0].seg.len, segs * MSS);
+		ck_assert_uint_eq(core->sent_n, (20 + segs - 1) / segs);
+		fake_free(core);
+	}
+}
+END_TEST
+
 FACTS("pace", pace__keeps_the_users_limit, pace__high_rate_in_steps_of_a_millisecond,
 		pace__low_rate_two_segments_at_once, pace__initial_window_leaves_at_once,
 		pace__rate_from_window_and_rtt, pace__off_by_default,
 		pace__bbr_is_paced_others_stop_being, pace__does_not_uncork,
-		idle__cwnd_is_kept_if_so_configured)
+		idle__cwnd_is_kept_if_so_configured, piece__has_at_least_so_many_segments)
