@@ -488,8 +488,6 @@ static inline int al_ring_data(struct al_conn *conn, uint32_t op)
 uint32_t al_ring_drain(struct al_ring *ring, uint32_t max);
 /* As al_poll_events(), at most @max. */
 uint32_t al_poll_events_max(uint32_t max);
-/* Is there an event to take? */
-bool al_events_pending(void);
 /* Spin as al_wait_spin(), looking by @look. */
 bool al_wait_spin_by(bool (*look)(void));
 /* Read the EN half and believe what is plausible. Return: something changed. */

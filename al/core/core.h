@@ -133,6 +133,8 @@ void *al_conn_user(struct al_conn *conn);
 void al_set_on_ready(void (*on_ready)(struct al_conn *conn, void *user, uint32_t event_flags));
 /* Drain events of the calling thread's queue. Return events taken. */
 uint32_t al_poll_events(void);
+/* Is there an event to take? */
+bool al_events_pending(void);
 /* Route events of @conn to the calling thread's queue as well (@exclusive: EPOLLEXCLUSIVE, listeners of workers); or no more. */
 void al_conn_watch(struct al_conn *conn, uint32_t ev_mask, bool exclusive);
 void al_conn_unwatch(struct al_conn *conn);

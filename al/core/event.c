@@ -307,6 +307,8 @@ bool al_events_pending(void)
 {
 	const struct al_thread *t = al_thread_get();
 
+	if (ETA_LIKELY(t && t->rings_n == 1 && t->ring[0]))
+		return eta_ring_ready(&t->ring[0]->ev);
 	for (uint32_t core = 0; t && core < al_root.cores_n; core++)
 		if (t->ring[core] && eta_ring_ready(&t->ring[core]->ev))
 			return true;

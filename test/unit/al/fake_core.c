@@ -27,6 +27,7 @@ struct al_conn {
 	struct eta_dti_en en;
 	struct eta_dti_al al;
 	bool used, eof, shut_wr, shut_rd, shared, err_taken, is_master;
+	bool unseen;    /* closed, as an event that nobody has taken says */
 	uint32_t watch; /* threads */
 	uint32_t limit;
 	uint32_t rcv_n, rcv_at, snd_n;
@@ -467,9 +468,22 @@ uint32_t al_poll_events(void)
 		if (!conn)
 			return taken;
 		taken++;
+		if (conn->unseen)
+			conn->en.state = ETA_DTI_CLOSED;
 		if (conn->used)
 			on_ready(conn, conn->user, 0);
 	}
+}
+
+bool al_events_pending(void)
+{
+	struct al_waiter *w = me();
+	bool pending;
+
+	pthread_mutex_lock(&lock);
+	pending = w->head != w->tail;
+	pthread_mutex_unlock(&lock);
+	return pending;
 }
 
 void al_conn_watch(struct al_conn *conn, uint32_t mask, bool exclusive)
@@ -575,6 +589,15 @@ void fake_eof(struct al_conn *conn)
 void fake_reset_by_peer(struct al_conn *conn)
 {
 	fake_refused(conn, ETA_STATUS_RESET);
+}
+
+void fake_reset_unseen(struct al_conn *conn)
+{
+	pthread_mutex_lock(&lock);
+	conn->en.status = ETA_STATUS_RESET;
+	conn->unseen = true;
+	tell(conn);
+	pthread_mutex_unlock(&lock);
 }
 
 void fake_limit(struct al_conn *conn, uint32_t bytes)

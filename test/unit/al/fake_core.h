@@ -39,6 +39,8 @@ void fake_data(struct al_conn *conn, const char *text);
 void fake_eof(struct al_conn *conn);
 void fake_reset_by_peer(struct al_conn *conn);
 /* Room in the send buffer: at most @bytes may lie there. */
+/* The same, known when its event is taken. */
+void fake_reset_unseen(struct al_conn *conn);
 void fake_limit(struct al_conn *conn, uint32_t bytes);
 /* The peer takes everything that was sent. Return: the bytes, NUL-terminated. */
 const char *fake_take(struct al_conn *conn);

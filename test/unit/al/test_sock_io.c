@@ -248,6 +248,19 @@ START_TEST(sendfile__by_offset_and_by_position)
 	ck_assert_int_eq(al_sys_sendfile(fd, file, NULL, 6), -EAGAIN);
 }
 END_TEST
+/* The reset has come, though no call has looked at it yet. */
+START_TEST(send__reset_that_has_come_is_said_at_once)
+{
+	struct al_conn *conn;
+	int fd = help_open(&conn);
+
+	fake_reset_unseen(conn);
+	ck_assert_int_eq(al_sys_sendto(fd, "x", 1, MSG_NOSIGNAL, NULL, 0), -ECONNRESET);
+	ck_assert_str_eq(fake_take(conn), "");
+	ck_assert_int_eq(al_sys_sendto(fd, "x", 1, MSG_NOSIGNAL, NULL, 0), -EPIPE);
+}
+END_TEST
+
 
 START_TEST(splice__both_ways_lose_nothing)
 {
@@ -600,6 +613,7 @@ static void add_tests(TCase *tc)
 
 int main(void)
 {
+	tcase_add_test(tc, send__reset_that_has_come_is_said_at_once);
 	Suite *suite = suite_create("sock_io");
 	TCase *tc = tcase_create("io");
 	SRunner *runner;
