@@ -488,6 +488,8 @@ static inline int al_ring_data(struct al_conn *conn, uint32_t op)
 uint32_t al_ring_drain(struct al_ring *ring, uint32_t max);
 /* As al_poll_events(), at most @max. */
 uint32_t al_poll_events_max(uint32_t max);
+/* A doorbell that is rung now is taken after the engine has looked at what has come to its port until now. Microseconds. */
+void al_wait_turn_begun(const struct al_ring *ring);
 /* Spin as al_wait_spin(), looking by @look. */
 bool al_wait_spin_by(bool (*look)(void));
 /* Read the EN half and believe what is plausible. Return: something changed. */

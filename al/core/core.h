@@ -147,6 +147,11 @@ void al_wait_disarm(void);
 /* How long to sleep at most before disarming and arming again (AL wants to look after its memory); -1 = no limit. Call when armed. */
 int al_wait_timeout_ms(void);
 bool al_wait_spin(void);
+/*
+ * Let the engine take in what has come to its port until now, for a question whose answer would be "nothing": a sleeping one is woken. Some
+ * microseconds, bounded by a fraction of a millisecond.
+ */
+void al_wait_turn(const struct al_conn *conn);
 /* Wake another thread of this process that sleeps in its own wait (its conn became ready by our draining, or was closed). */
 void al_wake_thread(struct al_waiter *waiter);
 struct al_waiter *al_this_waiter(void);

@@ -38,6 +38,8 @@ int al_conn_info(struct al_conn *conn, struct eta_conn_info *info)
 		return -ECONNRESET;
 	if (!al_flag(conn, AL_CONN_RUNG))
 		return -ENOTCONN;
+	/* The kernel's answer knows each segment that came before the call: so shall ours. */
+	al_wait_turn_begun(ring);
 	al_lock_take(&ring->info_lock);
 	/* Another number than the last, which is not 0: a record that nobody has written yet. */
 	if (++ring->info_ticket == 0)

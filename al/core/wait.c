@@ -21,6 +21,10 @@
 #define SWEEP_MS 1000u
 #define DRAIN_BYTES 64u
 #define READY_N 8
+#define SPINS_PER_LOOK 256u
+#define TURN_US_MAX \
+	1000u /* an engine that has to get up, or is in a long turn, has looked by then */
+#define TURN_MS_MAX 1000u /* one that does not get its CPU */
 
 enum epoll_tag {
 	TAG_EVENTFD = 0,
@@ -279,6 +283,44 @@ bool al_wait_spin_by(bool (*look)(void))
 bool al_wait_spin(void)
 {
 	return al_wait_spin_by(take_events);
+}
+
+/* Until the engine has begun @turns turns since, or @us_max are over. Return: it has. */
+static bool wait_turns(const struct al_ring *ring, uint32_t turns, uint32_t us_max)
+{
+	const struct eta_core_page *page = ring->page;
+	uint64_t loops = eta_load_relaxed_u64(&page->loops), start = al_tsc();
+	uint64_t budget = al_root.tsc_hz / 1000000 * us_max;
+
+	for (uint32_t spins = 1; eta_load_relaxed_u64(&page->loops) - loops < turns; spins++) {
+		eta_pause();
+		if (spins % SPINS_PER_LOOK)
+			continue;
+		if (al_tsc() - start > budget)
+			return false;
+		sys_give_way(spins / SPINS_PER_LOOK - 1);
+	}
+	return true;
+}
+
+void al_wait_turn(const struct al_conn *conn)
+{
+	struct al_thread *t = al_thread_get();
+	struct al_ring *ring = t ? al_ring_of(t, conn->core) : NULL;
+
+	if (!ring || al_is_gone())
+		return;
+	al_ring_look(ring);
+	/* the turn under way may have looked at its port already; what the next one finds is told when that is over */
+	(void)wait_turns(ring, 2, TURN_US_MAX);
+}
+
+void al_wait_turn_begun(const struct al_ring *ring)
+{
+	/* one that sleeps looks at its port before it looks at doorbells */
+	for (uint32_t ms = 0; ms < TURN_MS_MAX && al_engine_alive(); ms++)
+		if (eta_load_relaxed_u32(&ring->page->asleep) || wait_turns(ring, 1, 1000))
+			return;
 }
 
 /* ---- waking each other ---- */

@@ -207,6 +207,24 @@ int al_sys_fcntl(int fd, int cmd, long arg)
 	return ret;
 }
 
+/*
+ * What arrived before the call counts, also if the engine has not come to it: the kernel's stack runs in the interrupt. So look again
+ * after it had its turn, before saying that there is nothing.
+ */
+static uint32_t rcv_bytes_now(struct al_sock *sock)
+{
+	uint32_t bytes;
+
+	al_poll_events();
+	bytes = al_conn_rcv_bytes(sock->conn);
+	if (bytes || sock->state != AL_SOCK_OPEN ||
+			al_conn_ready(sock->conn) & (POLLRDHUP | POLLHUP | POLLERR))
+		return bytes;
+	al_wait_turn(sock->conn);
+	al_poll_events();
+	return al_conn_rcv_bytes(sock->conn);
+}
+
 static int ioctl_eta(struct al_sock *sock, int fd, unsigned long cmd, long arg)
 {
 	int *answer = (int *)(uintptr_t)arg;
@@ -215,8 +233,7 @@ static int ioctl_eta(struct al_sock *sock, int fd, unsigned long cmd, long arg)
 	case FIONREAD: /* = SIOCINQ */
 		if (sock->state == AL_SOCK_LISTENING)
 			return -EINVAL;
-		al_poll_events();
-		*answer = (int)al_conn_rcv_bytes(sock->conn);
+		*answer = (int)rcv_bytes_now(sock);
 		return 0;
 	case SIOCOUTQ: /* = TIOCOUTQ */
 		if (sock->state == AL_SOCK_LISTENING)

@@ -486,6 +486,13 @@ bool al_events_pending(void)
 	return pending;
 }
 
+void al_wait_turn(const struct al_conn *conn)
+{
+	(void)conn;
+	if (fake.at_turn)
+		fake_data(fake.last, fake.at_turn);
+}
+
 void al_conn_watch(struct al_conn *conn, uint32_t mask, bool exclusive)
 {
 	(void)mask;

@@ -25,7 +25,8 @@ struct fake {
 	struct al_conn *last; /* last opened */
 	int own_fd;           /* a descriptor of the core's own, -1 none */
 	uint32_t yielded_n;
-	uint16_t syn_bytes; /* of the opens that ask for fast open */
+	const char *at_turn; /* what al_wait_turn() lets come on the last one opened */
+	uint16_t syn_bytes;  /* of the opens that ask for fast open */
 	uint32_t syn_go_n;
 	unsigned int how; /* of the last al_conn_send() that took something */
 };
@@ -38,9 +39,9 @@ void fake_refused(struct al_conn *conn, uint8_t status);
 void fake_data(struct al_conn *conn, const char *text);
 void fake_eof(struct al_conn *conn);
 void fake_reset_by_peer(struct al_conn *conn);
-/* Room in the send buffer: at most @bytes may lie there. */
 /* The same, known when its event is taken. */
 void fake_reset_unseen(struct al_conn *conn);
+/* Room in the send buffer: at most @bytes may lie there. */
 void fake_limit(struct al_conn *conn, uint32_t bytes);
 /* The peer takes everything that was sent. Return: the bytes, NUL-terminated. */
 const char *fake_take(struct al_conn *conn);

@@ -583,6 +583,7 @@ uint32_t fake_turn(struct fake *f)
 	} u;
 
 	__atomic_store_n(&f->page->heartbeat_tsc, __builtin_ia32_rdtsc(), __ATOMIC_RELAXED);
+	__atomic_store_n(&f->page->loops, f->page->loops + 1, __ATOMIC_RELAXED);
 	for (uint32_t r = 0; r < rings_n && !f->credit_hold; r++) {
 		while (eta_ring_pop(&f->db[r], u.w)) {
 			take(f, (int)r, &u.db);

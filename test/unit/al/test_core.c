@@ -229,6 +229,25 @@ static void pin(pthread_t thread, int cpu)
 	ck_assert_int_eq(pthread_setaffinity_np(thread, sizeof(set), &set), 0);
 }
 
+/* Who asks what has come wakes a sleeping engine; one that does not get up is not waited for. */
+START_TEST(al_wait_turn__kicks_a_sleeper_and_gives_up)
+{
+	struct al_conn *client, *server;
+	struct timespec from, to;
+	uint64_t kicks;
+
+	listen_up();
+	pair_up(&client, &server);
+	f->page->asleep = 9;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+	al_wait_turn(client);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+	ck_assert_int_eq(read(f->kick_fd, &kicks, 8), 8);
+	ck_assert_int_lt((to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000,
+			100);
+}
+END_TEST
+
 /* The engine is an ordinary thread on the CPU of a real-time one: to yield does not let it run. */
 START_TEST(al_conn_info__a_real_time_thread_lets_the_engine_run)
 {
@@ -833,6 +852,7 @@ int main(void)
 	tcase_add_test(tc, al_ring_push__full_waits_for_credit);
 	tcase_add_test(tc, al_ring_push__kicks_who_does_not_look);
 	tcase_add_test(tc, al_ring_push__one_kick_per_sleep_loses_no_doorbell);
+	tcase_add_test(tc, al_wait_turn__kicks_a_sleeper_and_gives_up);
 	tcase_add_test(tc, al_conn_info__a_real_time_thread_lets_the_engine_run);
 	tcase_add_test(tc, al_chunk_take__threads_never_share);
 	tcase_add_test(tc, al_chunk_take__falls_back_to_smaller);

@@ -42,6 +42,26 @@ START_TEST(recv__flags)
 }
 END_TEST
 
+/* What has come to the port counts; what is known already does not wait for more. */
+START_TEST(fionread__looks_again_before_it_says_nothing)
+{
+	struct al_conn *conn;
+	int fd = help_open(&conn);
+	char buf[16];
+	int n = -1;
+
+	fake.at_turn = "abc";
+	ck_assert_int_eq(al_sys_ioctl(fd, FIONREAD, (long)&n), 0);
+	ck_assert_int_eq(n, 3);
+	ck_assert_int_eq(al_sys_ioctl(fd, FIONREAD, (long)&n), 0);
+	ck_assert_int_eq(n, 3);
+	ck_assert_int_eq(al_sys_read(fd, buf, 16), 3);
+	fake_eof(conn);
+	ck_assert_int_eq(al_sys_ioctl(fd, FIONREAD, (long)&n), 0);
+	ck_assert_int_eq(n, 0);
+}
+END_TEST
+
 static void *waitall_thread(void *arg)
 {
 	static char buf[8];
@@ -228,6 +248,19 @@ START_TEST(recv__reset_is_said_once)
 }
 END_TEST
 
+/* The reset has come, though no call has looked at it yet. */
+START_TEST(send__reset_that_has_come_is_said_at_once)
+{
+	struct al_conn *conn;
+	int fd = help_open(&conn);
+
+	fake_reset_unseen(conn);
+	ck_assert_int_eq(al_sys_sendto(fd, "x", 1, MSG_NOSIGNAL, NULL, 0), -ECONNRESET);
+	ck_assert_str_eq(fake_take(conn), "");
+	ck_assert_int_eq(al_sys_sendto(fd, "x", 1, MSG_NOSIGNAL, NULL, 0), -EPIPE);
+}
+END_TEST
+
 START_TEST(sendfile__by_offset_and_by_position)
 {
 	struct al_conn *conn;
@@ -248,19 +281,6 @@ START_TEST(sendfile__by_offset_and_by_position)
 	ck_assert_int_eq(al_sys_sendfile(fd, file, NULL, 6), -EAGAIN);
 }
 END_TEST
-/* The reset has come, though no call has looked at it yet. */
-START_TEST(send__reset_that_has_come_is_said_at_once)
-{
-	struct al_conn *conn;
-	int fd = help_open(&conn);
-
-	fake_reset_unseen(conn);
-	ck_assert_int_eq(al_sys_sendto(fd, "x", 1, MSG_NOSIGNAL, NULL, 0), -ECONNRESET);
-	ck_assert_str_eq(fake_take(conn), "");
-	ck_assert_int_eq(al_sys_sendto(fd, "x", 1, MSG_NOSIGNAL, NULL, 0), -EPIPE);
-}
-END_TEST
-
 
 START_TEST(splice__both_ways_lose_nothing)
 {
@@ -583,6 +603,7 @@ END_TEST
 static void add_tests(TCase *tc)
 {
 	tcase_add_test(tc, recv__flags);
+	tcase_add_test(tc, fionread__looks_again_before_it_says_nothing);
 	tcase_add_test(tc, recv__waitall_waits_for_all);
 	tcase_add_test(tc, recv__rcvtimeo_elapses);
 	tcase_add_test(tc, recv__ended_by_shutdown_in_another_thread);
@@ -592,6 +613,7 @@ static void add_tests(TCase *tc)
 	tcase_add_test(tc, send__blocking_sends_all);
 	tcase_add_test(tc, send__after_shutdown_is_epipe_and_sigpipe);
 	tcase_add_test(tc, recv__reset_is_said_once);
+	tcase_add_test(tc, send__reset_that_has_come_is_said_at_once);
 	tcase_add_test(tc, sendfile__by_offset_and_by_position);
 	tcase_add_test(tc, splice__both_ways_lose_nothing);
 	tcase_add_test(tc, setsockopt__known_ones_reach_the_conn);
@@ -613,7 +635,6 @@ static void add_tests(TCase *tc)
 
 int main(void)
 {
-	tcase_add_test(tc, send__reset_that_has_come_is_said_at_once);
 	Suite *suite = suite_create("sock_io");
 	TCase *tc = tcase_create("io");
 	SRunner *runner;
