@@ -338,6 +338,7 @@ ssize_t al_sock_send_rest(
 	if (flags & ~SEND_FLAGS)
 		al_count(AL_COUNT_REFUSED_FLAG);
 	/* MSG_ZEROCOPY without SO_ZEROCOPY, which we refuse, is nothing: as with Linux. */
+
 	/* A reset that has come is an error now, not with the next call. */
 	if (ETA_UNLIKELY(al_events_pending()))
 		al_poll_events();
