@@ -355,6 +355,9 @@ ssize_t al_sock_send_rest(
 			return 0;
 		if (n != -EAGAIN)
 			return done ? (ssize_t)done : send_failed(n, flags);
+		/* what the SYN takes is an answer of its own */
+		if (done && !blocks && sock->state == AL_SOCK_CONNECTING)
+			return (ssize_t)done;
 		if (!drained) {
 			drained = true;
 			al_poll_events();
