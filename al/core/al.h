@@ -96,8 +96,9 @@ enum al_list {
 #define AL_CONN_OPENING 0x0800u   /* native interface: its completion of connect is owed */
 #define AL_CONN_EOF_TOLD 0x1000u  /* native interface: said already */
 #define AL_CONN_CLOSED_TOLD 0x2000u
-#define AL_CONN_LOWAT 0x4000u /* TCP_NOTSENT_LOWAT is set: notsent_lowat of the record */
-#define AL_EV_ALL 0xffu       /* what we subscribe to */
+#define AL_CONN_ROOM_CHOSEN \
+	0x4000u /* TCP_NOTSENT_LOWAT is set, or SO_SNDBUF and the engine may not know: see the record */
+#define AL_EV_ALL 0xffu /* what we subscribe to */
 
 struct al_conn {
 	/* line 0: every call. Words that events of any thread write are accessed by al_get and al_put */
@@ -179,7 +180,7 @@ static inline bool al_flag(const struct al_conn *conn, uint32_t flag)
 }
 
 /* Flags that take a call off its short way. */
-#define AL_CONN_SND_SLOW (AL_CONN_SHARED | AL_CONN_SHUT_WR | AL_CONN_BROKEN | AL_CONN_LOWAT)
+#define AL_CONN_SND_SLOW (AL_CONN_SHARED | AL_CONN_SHUT_WR | AL_CONN_BROKEN | AL_CONN_ROOM_CHOSEN)
 #define AL_CONN_RCV_SLOW (AL_CONN_SHARED | AL_CONN_BROKEN)
 
 /* ---- threads and rings ---- */

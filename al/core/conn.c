@@ -412,10 +412,10 @@ struct eta_dti_al *al_conn_param(struct al_conn *conn)
 
 void al_conn_param_commit(struct al_conn *conn)
 {
-	if (conn->al->notsent_lowat)
-		al_flag_set(conn, AL_CONN_LOWAT);
+	if (conn->al->notsent_lowat || conn->al->sndbuf_bytes)
+		al_flag_set(conn, AL_CONN_ROOM_CHOSEN);
 	else
-		al_flag_clear(conn, AL_CONN_LOWAT);
+		al_flag_clear(conn, AL_CONN_ROOM_CHOSEN);
 	eta_store_release_u32(&conn->al->param_seq, conn->al->param_seq + 1);
 	if (al_flag(conn, AL_CONN_RUNG))
 		al_ring_op(conn, ETA_DB_PARAM, 0, 0);

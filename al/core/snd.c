@@ -10,11 +10,13 @@
  * time, and everything found there is checked, since a sibling may have written it.
  */
 #include <string.h>
+#include <sys/param.h>
 
 #include "al/core/al.h"
 
-#define SKEWS 32u          /* of a cache line each: less than half of the smallest chunk */
-#define MEDIUM_ABOVE 4096u /* bytes to write now ... */
+#define SKEWS 32u              /* of a cache line each: less than half of the smallest chunk */
+#define SNDBUF_BYTES_MIN 4096u /* as the engine has it */
+#define MEDIUM_ABOVE 4096u     /* bytes to write now ... */
 #define LARGE_ABOVE 16384u
 #define MEDIUM_QUEUED 8192u /* ... or not acknowledged yet */
 #define LARGE_QUEUED 32768u
@@ -240,12 +242,28 @@ uint32_t al_conn_notsent_bytes(struct al_conn *conn)
 	return notsent > 0 ? (uint32_t)notsent : 0;
 }
 
-/* TCP_NOTSENT_LOWAT: what may be queued before that much waits to be sent. */
-static ETA_COLD uint32_t room_below_lowat(struct al_conn *conn, uint32_t room)
+/*
+ * TCP_NOTSENT_LOWAT: what may be queued before that much waits to be sent. SO_SNDBUF counts from the call on, also for what is written before
+ * the engine has heard of it, which has the same least size and rounds down.
+ */
+static ETA_COLD uint32_t room_chosen(struct al_conn *conn, uint32_t room)
 {
 	uint32_t lowat = eta_load_relaxed_u32(&conn->al->notsent_lowat);
-	uint32_t notsent = al_conn_notsent_bytes(conn);
+	uint32_t sndbuf = eta_load_relaxed_u32(&conn->al->sndbuf_bytes);
+	uint32_t used = conn->snd_tail - al_get(&conn->snd_una);
+	uint32_t notsent;
 
+	if (lowat == 0 && al_get(&conn->snd_limit) <= MAX(sndbuf, SNDBUF_BYTES_MIN)) {
+		al_flag_clear(conn, AL_CONN_ROOM_CHOSEN); /* it has heard */
+		return room;
+	}
+	if (sndbuf) {
+		sndbuf = MAX(sndbuf, SNDBUF_BYTES_MIN);
+		room = used < sndbuf ? MIN(room, sndbuf - used) : 0;
+	}
+	if (lowat == 0)
+		return room;
+	notsent = al_conn_notsent_bytes(conn);
 	if (notsent >= lowat)
 		return 0;
 	return lowat - notsent < room ? lowat - notsent : room;
@@ -263,8 +281,8 @@ static uint32_t room_for(struct al_conn *conn, size_t want)
 	}
 	if (used >= limit)
 		return 0;
-	if (ETA_UNLIKELY(al_flag(conn, AL_CONN_LOWAT)))
-		return room_below_lowat(conn, limit - used);
+	if (ETA_UNLIKELY(al_flag(conn, AL_CONN_ROOM_CHOSEN)))
+		return room_chosen(conn, limit - used);
 	return limit - used;
 }
 
@@ -414,6 +432,14 @@ ssize_t al_conn_send_urgent(
 	return send_any(conn, iov, iov_n, ETA_DB_DATA | how, true);
 }
 
+/* As tcp_notsent_is_low() of the engine, which is asked to tell when it changes. */
+static ETA_COLD bool is_low(struct al_conn *conn)
+{
+	uint32_t lowat = eta_load_relaxed_u32(&conn->al->notsent_lowat);
+
+	return lowat == 0 || (uint64_t)al_conn_notsent_bytes(conn) * 2 < lowat;
+}
+
 bool al_snd_has_room(struct al_conn *conn)
 {
 	uint32_t limit = al_get(&conn->snd_limit);
@@ -421,12 +447,10 @@ bool al_snd_has_room(struct al_conn *conn)
 
 	if (ETA_UNLIKELY(al_flag(conn, AL_CONN_SHARED)))
 		used = eta_load_relaxed_u32(&conn->al->snd_tail) - al_get(&conn->snd_una);
-	/* As tcp_notsent_is_low() of the engine, which is asked to tell when it changes. */
-	if (ETA_UNLIKELY(al_flag(conn, AL_CONN_LOWAT)) &&
-			(uint64_t)al_conn_notsent_bytes(conn) * 2 >=
-					eta_load_relaxed_u32(&conn->al->notsent_lowat))
+	if (ETA_UNLIKELY(al_flag(conn, AL_CONN_ROOM_CHOSEN)) && !is_low(conn))
 		return false;
-	return limit && (!used || (used < limit && limit - used >= limit / 4));
+	/* As Linux's sk_stream_is_writeable(), and as the engine's has_room(). */
+	return limit && (!used || (used < limit && limit - used >= used / 2));
 }
 
 void al_snd_want_room(struct al_conn *conn)

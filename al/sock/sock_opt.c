@@ -157,16 +157,25 @@ static void opt_commit(struct al_sock *sock, int fd, int level, int name)
 	al_lock_drop(&sock->snd_lock);
 }
 
+/* The machine's TCP_NOTSENT_LOWAT, for who has none of his own; 0 = no limit. A connection keeps what it begins with. */
+static uint32_t opt_lowat(void)
+{
+	const struct eta_core_page *page = al_page();
+
+	return page ? eta_load_relaxed_u32(&page->notsent_lowat) : 0;
+}
+
 void al_sock_opt_apply(struct al_sock *sock, int fd)
 {
 	struct eta_dti_al *param;
 
-	if (!sock->inherit && !sock->linger_on && !sock->cc)
+	if (!sock->inherit && !sock->linger_on && !sock->cc && !opt_lowat())
 		return;
 	param = al_conn_param(sock->conn);
 	if (!param)
 		return;
 	param->cc = sock->cc;
+	param->notsent_lowat = opt_lowat();
 	for (uint32_t i = 0; i < OPT_HERITABLE; i++) {
 		const struct opt_rule *rule = opt_rule_at(i);
 
@@ -213,7 +222,7 @@ void al_sock_opt_inherit(struct al_sock *from, int from_fd, struct al_sock *to, 
 	to->of_bind = from->of_bind;
 	to->tells_inq = from->tells_inq;
 	to->cc = from->cc;
-	if (!from->inherit && !from->cc)
+	if (!from->inherit && !from->cc && !opt_lowat())
 		return;
 	for (uint32_t i = 0; i < OPT_HERITABLE; i++)
 		if (from->inherit >> i & 1)

@@ -121,6 +121,9 @@ enum eta_status core_knob_set(struct core *core, const struct eta_admin_msg *msg
 		return ETA_STATUS_INVALID;
 	tcp_stack_conf(&core->tcp, &conf);
 	/* what a socket that has chosen none tells of itself */
-	__atomic_store_n(&core->page->cc_default, core->tcp.conf.cc, __ATOMIC_RELAXED);
+	eta_store_relaxed_u32(&core->page->cc_default, core->tcp.conf.cc);
+	/* what AL itself keeps to */
+	eta_store_relaxed_u32(&core->page->notsent_lowat,
+			conf.notsent_lowat == UINT32_MAX ? 0 : conf.notsent_lowat);
 	return ETA_STATUS_OK;
 }

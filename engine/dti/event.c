@@ -17,7 +17,6 @@
 #include "engine/dti/event_sub.h"
 #include "engine/tcp/tcp.h"
 
-#define WRITE_SHARE 4u /* room for a quarter of the send buffer is worth an event */
 #define KIB 1024u
 
 /* The first subscription of a context speaks for its master until the application has the child. */
@@ -371,13 +370,13 @@ static void kill_now(struct dti *d, uint32_t idx)
 	event_mark(d, idx, ETA_EV_CLOSED);
 }
 
-/* Room for AL that waits for it: a quarter of the buffer, or everything acknowledged. */
+/* Room for AL that waits for it: half as much as is taken, a third of the buffer, or everything acknowledged. As sk_stream_is_writeable(). */
 static bool has_room(const struct dti_ctx *c)
 {
 	uint32_t limit = c->snd_limit_kib * KIB;
 	uint32_t used = c->snd_tail - c->snd_una;
 
-	return used == 0 || used <= limit - limit / WRITE_SHARE;
+	return used == 0 || (used < limit && limit - used >= used / 2);
 }
 
 /* May dti_update_snd_limit() have something to do? */

@@ -1,5 +1,5 @@
 #!/bin/bash
-# e2e: seconds=60 tags=smoke
+# e2e: seconds=120 tags=smoke
 # SPDX-License-Identifier: BSD-3-Clause
 # etactl get and set: what is set counts for the next connection, and a mistake gets one line that says what is allowed, exit 1, and
 # changes nothing.
@@ -38,6 +38,25 @@ equal "set a switch" "$(etactl set tcp.timestamps off)" "tcp.timestamps off"
 equal "set a word" "$(etactl set tcp.congestion_control reno)" "tcp.congestion_control reno"
 equal "set a number" "$(etactl set tcp.notsent_lowat 16384)" "tcp.notsent_lowat 16384 bytes"
 equal "a connection after" "$(connection)" "0 reno"
+bg deaf.out "$lab" peer "$python" -c '
+import socket, time
+s = socket.create_server(("", 9003))
+print("listening", flush=True)
+time.sleep(60)'
+until_true 5 grep -q listening "$tmp/deaf.out"
+# What waits unsent when a peer reads nothing and no more is taken.
+unsent=$("$lab" eta "$python" -c '
+import fcntl, select, socket, struct, sys
+s = socket.create_connection((sys.argv[1], 9003))
+s.setblocking(False)
+while select.select([], [s], [], 0.3)[1]:
+    try:
+        while s.send(bytes(65536)):
+            pass
+    except BlockingIOError:
+        pass
+print(struct.unpack("i", fcntl.ioctl(s, 0x894B, bytes(4)))[0])' "$PEER4")
+is "no more than tcp.notsent_lowat waits unsent ($unsent bytes)" test "$unsent" -gt 8000 -a "$unsent" -le 16384
 etactl get >"$tmp/before"
 
 refused "no setting 'tcp.colour'" set tcp.colour blue

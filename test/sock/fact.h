@@ -5,7 +5,7 @@
  * The same program runs on the kernel and on ETA; equal output is conformance. So a fact names what a program can see (values, errno by
  * name), never a port number, a time or a descriptor.
  *
- * The peer (sock_peer) is told by the first line of a connection: echo, hold, fin, reset, data N, dial PORT N, late MS TEXT. It always runs
+ * The peer (sock_peer) is told by the first line of a connection: echo, hold, fin, reset, data N, dial PORT N, shy PORT MS, late MS TEXT. It always runs
  * on the kernel. SOCK_PEER and SOCK_PORT say where.
  */
 #ifndef TEST_SOCK_FACT_H

@@ -64,6 +64,26 @@ static void dial(int fd, int port, int n)
 	drain(fd);
 }
 
+/* Connect back, and say "word" after @ms. */
+static void shy(int fd, int port, int ms)
+{
+	struct timespec ts = {ms / 1000, ms % 1000 * 1000000l};
+	struct sockaddr_storage to;
+	socklen_t len = sizeof(to);
+	int back;
+
+	getpeername(fd, (struct sockaddr *)&to, &len);
+	((struct sockaddr_in *)&to)->sin_port = htons((uint16_t)port);
+	back = socket(to.ss_family, SOCK_STREAM, 0);
+	if (connect(back, (struct sockaddr *)&to, len) == 0) {
+		nanosleep(&ts, NULL);
+		if (write(back, "word", 4) == 4)
+			drain(back);
+	}
+	close(back);
+	drain(fd);
+}
+
 static void serve(int fd)
 {
 	struct linger linger = {1, 0};
@@ -90,6 +110,8 @@ static void serve(int fd)
 		data(fd, a);
 	} else if (sscanf(line, "dial %d %d", &a, &b) == 2) {
 		dial(fd, a, b);
+	} else if (sscanf(line, "shy %d %d", &a, &b) == 2) {
+		shy(fd, a, b);
 	} else if (sscanf(line, "late %d %63s", &a, text) == 2) {
 		ts = (struct timespec){a / 1000, a % 1000 * 1000000l};
 		nanosleep(&ts, NULL);

@@ -298,7 +298,7 @@ enum eta_doorbell_op {
 	0x20u /* with DATA, PARAM: a record ends at snd_tail (MSG_EOR): no segment carries it and what follows */
 #define ETA_DB_MORE 0x40u /* with DATA: more follows (MSG_MORE): hold a short segment back */
 #define ETA_DB_WANT_WRITE \
-	0x80u /* with any op: tell me (ETA_EV_WRITE) when a quarter of the send buffer is free, or all sent */
+	0x80u /* with any op: tell me (ETA_EV_WRITE) when a third of the send buffer is free, or all acknowledged */
 
 /* arg1 of CONNECT, ACCEPTED, SUBSCRIBE: ETA_EV_* bits wanted, and: */
 #define ETA_SUB_EXCLUSIVE \
@@ -436,9 +436,10 @@ struct eta_core_page {
 	uint32_t runnable; /* threads beside etad's that want a CPU, 0 while hardly any waits for one; a hint for spinning */
 	uint32_t pad2[11];
 	/* [EN] line 3, at start */
-	uint32_t features;   /* ETA_FEATURE_*: what TCP of this etad does if asked */
-	uint32_t cc_default; /* index in cc_name */
-	uint32_t pad3[14];
+	uint32_t features;      /* ETA_FEATURE_*: what TCP of this etad does if asked */
+	uint32_t cc_default;    /* index in cc_name */
+	uint32_t notsent_lowat; /* bytes, for connections without TCP_NOTSENT_LOWAT, 0 = no limit */
+	uint32_t pad3[13];
 	/* [EN] lines 4 to 7, at start: congestion controls by index, NUL-terminated; empty = no such one */
 	char cc_name[ETA_CC_MAX][ETA_CC_NAME_BYTES];
 };

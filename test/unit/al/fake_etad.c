@@ -544,7 +544,7 @@ static void move(struct fake *f, uint32_t dti)
 		record_write(f, dti, 0);
 		fake_event(f, (uint32_t)c->peer, ETA_EV_READ);
 	}
-	if (c->want_write && c->snd_tail - c->snd_una <= FAKE_WINDOW * 3 / 4) {
+	if (c->want_write && c->snd_tail - c->snd_una <= FAKE_WINDOW * 2 / 3) {
 		c->want_write = false;
 		fake_event(f, dti, ETA_EV_WRITE);
 	}
