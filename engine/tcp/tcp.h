@@ -186,7 +186,8 @@ struct tcp_param {
 };
 
 /* What of struct tcp_param this TCP acts on beyond the plain ones; the user's side leaves the rest to others. */
-#define TCP_FEATURES (ETA_FEATURE_DEFER_ACCEPT | ETA_FEATURE_FASTOPEN) /* ETA_FEATURE_* */
+#define TCP_FEATURES \
+	(ETA_FEATURE_DEFER_ACCEPT | ETA_FEATURE_FASTOPEN | ETA_FEATURE_PACING) /* ETA_FEATURE_* */
 
 enum tcp_verdict {
 	TCP_RX_OK,    /* done with the segment; the context lives */

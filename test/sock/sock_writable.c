@@ -46,6 +46,15 @@ static long fill(int fd)
 	return taken;
 }
 
+static struct tcp_info info_of(int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+
+	getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len);
+	return info;
+}
+
 static void full_buffer(void)
 {
 	static char buf[65536];
@@ -99,6 +108,30 @@ static void little_unsent(void)
 	close(fd);
 }
 
+/* Half a second's worth, given away at once. The kernel does not pace the first ten segments, which are large on its loopback. */
+static void paced(void)
+{
+	static char buf[2000000];
+	unsigned int rate = 4000000;
+	int fd = peer_dial("hold");
+	int64_t start = now_ms();
+	struct tcp_info info;
+
+	fact_ret("SO_MAX_PACING_RATE",
+			setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, sizeof(rate)));
+	info = info_of(fd);
+	fact("max_pacing_rate", "%llu", (unsigned long long)info.tcpi_max_pacing_rate);
+	fact_ret("write", send(fd, buf, sizeof(buf), MSG_NOSIGNAL));
+	while (ioctl_int(fd, SIOCOUTQ) > 0 && now_ms() - start < 5000)
+		poll_one(fd, POLLIN, 5);
+	fact_ok("takes its time", now_ms() - start >= 200);
+	fact_ok("and no more", now_ms() - start < 2000);
+	info = info_of(fd);
+	fact_ok("pacing_rate is within the limit",
+			info.tcpi_pacing_rate <= info.tcpi_max_pacing_rate);
+	close(fd);
+}
+
 /* The peer connects, and says nothing for a second. */
 static void deferred_accept(int defer_s)
 {
@@ -129,6 +162,7 @@ int main(void)
 	full_buffer();
 	small_buffer();
 	little_unsent();
+	paced();
 	deferred_accept(0);
 	deferred_accept(4);
 	return 0;
