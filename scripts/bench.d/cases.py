@@ -34,6 +34,7 @@ class Arrangement:
     variants: tuple
     must: str             # port, turned
     has_peer: bool = False
+    is_flooded: bool = False  # measured by flood.py
     link: str = ""        # an emulated link to the peer (scripts/lab up --link), else a veth
 
 
@@ -60,6 +61,9 @@ SOCKETS = Variant("eta-run", "sock_bench", "eta", True)
 SELF = (NATIVE, Variant("kernel-1", "sock_bench", "kernel"), SOCKETS, Variant("kernel-2", "sock_bench", "kernel", threads=2, cpus=(0, 1)))
 # Under loss congestion control decides, not the CPU: one program on either stack, and the link has both CPUs to run on.
 LINKED = (Variant("kernel", "sock_bench", "kernel", cpus=None), Variant("eta-run", "sock_bench", "eta", True, cpus=None))
+# Sender of the flood, peer and server share the CPUs that there are, but for the engine's where they are kept off it.
+FLOODED = (Variant("eta", "eta_bench", "kernel", True), Variant("kernel", "sock_bench", "kernel", cpus=None),
+           Variant("eta-free", "eta_bench", "kernel", True, cpus=None))
 PEER = (NATIVE, Variant("kernel", "sock_bench", "kernel", server_cpus=(1,)), SOCKETS, Variant("kernel-free", "sock_bench", "kernel", cpus=None))
 
 
@@ -85,6 +89,9 @@ ARRANGEMENTS = (
     Arrangement("af_packet", "to a Linux peer over veth; ETA through dpdk:net_af_packet, the kernel with all offloads", "af_packet",
                 tuple(SETS), PEER, "port", True),
     *_links(),
+    Arrangement("flood", "from a Linux peer over veth, while 100 000 SYNs a second of sources that do not exist arrive at the same listener; the "
+                "rate before, while the flood is made and lost on the peer's own loopback, and during it", "packet", tuple(SETS), FLOODED,
+                "port", True, is_flooded=True),
 )
 
 
@@ -116,11 +123,20 @@ def _linked(arr):
         yield Case(f"{arr.name}.{direction}", arr, "stream", conns, "Gbit/s", direction)
 
 
+def _flooded(arr):
+    for mode, conns, unit in (("stream", 1, "Gbit/s"), ("crr", 16, "connections/s")):
+        for family in ("v4", "v6"):
+            yield Case(f"{arr.name}.{mode}.{family}", arr, mode, conns, unit, "in", options=(family,))
+
+
 def all_cases():
     """In the order of measurement: one lab after the other."""
     for arr in ARRANGEMENTS:
         if arr.link:
             yield from _linked(arr)
+            continue
+        if arr.is_flooded:
+            yield from _flooded(arr)
             continue
         if arr.has_peer:
             yield from _peer(arr, arr.name == "packet")

@@ -86,9 +86,13 @@ class Lab:
             self._tool("etad", "kill", check=False)
             self._tool("etad", "start", timeout=60)
 
-    def address(self, side):
-        """IPv4 address of the ETA side (eta, kernel) or of the peer."""
-        return self.vars["PEER4" if side == "peer" else "ETA4"]
+    def address(self, side, family="v4"):
+        """Address of the ETA side (eta, kernel) or of the peer."""
+        return self.vars[("PEER" if side == "peer" else "ETA") + family[-1]]
+
+    def ask(self, side, *argv):
+        """What a command says on a side: kernel or peer."""
+        return self._tool(side, *argv, timeout=10)
 
     def run(self, side, argv, stdout=subprocess.PIPE):
         """Start a program on a side: eta, kernel or peer."""

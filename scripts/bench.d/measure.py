@@ -98,7 +98,8 @@ class Bench:
         self.context_bytes = 0 # of the engine, per end; measured by the caller
         self.idle_look = {}
 
-    def _argv(self, program, mode, lab, case, cpus, role, seconds, address):
+    def argv_of(self, program, mode, lab, case, cpus, role, seconds, address):
+        """The command line of the benchmark's program."""
         argv = [] # CPUs as indices into self.cpus
         if cpus is not None:
             argv += ["taskset", "-c", ",".join(str(self.cpus[i]) for i in cpus)]
@@ -109,7 +110,8 @@ class Bench:
         argv += ["--hold"] if mode == "idle" else [] # until its input ends: until we wait for its result
         return argv + (["--spin"] if self.spin else [])
 
-    def _start(self, lab, side, argv):
+    def start(self, lab, side, argv):
+        """Start it in a lab, and remember that it runs."""
         proc = lab.run(side, argv)
         self.running.append(proc)
         return proc
@@ -122,7 +124,8 @@ class Bench:
                 proc.communicate()
         self.running = []
 
-    def _result(self, proc, timeout, what):
+    def result_of(self, proc, timeout, what):
+        """Its line of JSON, when it has ended."""
         try:
             out, err = proc.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -157,16 +160,16 @@ class Bench:
         # Over a link the server measures, inside of the client's time.
         mine_s = self.seconds + (1 if is_linked else 0)
         life_s = self.seconds + (LINK_EXTRA_S if is_linked else SERVER_EXTRA_S)
-        argv = self._argv(server[1], case.mode, lab, case, server[2], "server", life_s, address)
-        proc = self._start(lab, server[0], argv + (["--window", f"{self.seconds:g}"] if is_linked else []))
+        argv = self.argv_of(server[1], case.mode, lab, case, server[2], "server", life_s, address)
+        proc = self.start(lab, server[0], argv + (["--window", f"{self.seconds:g}"] if is_linked else []))
         deadline = time.monotonic() + 5
         while not lab.is_listening(server[0], self.tcp_port):
             if proc.poll() is not None or time.monotonic() > deadline:
-                self._result(proc, 1, "server")
+                self.result_of(proc, 1, "server")
                 raise MeasureError("server does not listen")
-        mine = self._start(lab, client[0], self._argv(client[1], case.mode, lab, case, client[2], "client", mine_s, address))
-        result = self._result(mine, life_s + GRACE_S, "client")
-        served = self._result(proc, life_s + GRACE_S, "server")
+        mine = self.start(lab, client[0], self.argv_of(client[1], case.mode, lab, case, client[2], "client", mine_s, address))
+        result = self.result_of(mine, life_s + GRACE_S, "client")
+        served = self.result_of(proc, life_s + GRACE_S, "server")
         if result["exit"] != 0:
             raise MeasureError(f"client: {result['failed']} connections failed: {result['said']}")
         if is_linked:
@@ -177,11 +180,11 @@ class Bench:
 
     def _self(self, lab, case, variant, pid):
         address = lab.address("eta") if variant.is_eta else "127.0.0.1"
-        argv = self._argv(variant.program, case.mode, lab, case, variant.cpus, "self", self.seconds, address)
-        proc = self._start(lab, variant.side, argv + ["--threads", str(variant.threads)])
+        argv = self.argv_of(variant.program, case.mode, lab, case, variant.cpus, "self", self.seconds, address)
+        proc = self.start(lab, variant.side, argv + ["--threads", str(variant.threads)])
         if case.mode == "idle":
             self._watch_idle(lab, proc, pid)
-        result = self._result(proc, self.seconds + GRACE_S, "program")
+        result = self.result_of(proc, self.seconds + GRACE_S, "program")
         if result["exit"] != 0:
             raise MeasureError(f"{result['failed']} connections failed: {result['said']}")
         return result

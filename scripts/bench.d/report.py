@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import time
 
-# What the first version must show: (case, variant group, least ratio or absolute bound, sentence).
+# What the first version must show: (case, kind of figure, least ratio or absolute bound, sentence).
 TARGETS = (
     ("self.rr.64", "ratio", 10, "64 B request/response, 64 connections, against the kernel's loopback"),
     ("self.rr.1", "ratio", 3, "64 B request/response, 1 connection, against the kernel's loopback"),
@@ -17,6 +17,8 @@ TARGETS = (
     ("self.stream.1", "value", 10, "bulk to itself through the port, Gbit/s"),
     ("packet.idle", "at most", 4096, "bytes for an idle end of a connection"),
     ("idle.cpu", "at most", 3, "percent of a CPU for an idle etad"),
+    ("flood.stream.v4", "kept", 1, "share of its rate that a stream keeps under a SYN flood, against the kernel's"),
+    ("flood.crr.v4", "kept", 1, "the same of new connections"),
     ("sim.instructions", "at most", 3000, "engine instructions per endpoint-request"),
 )
 
@@ -39,6 +41,8 @@ def summarise(case, runs, errors):
         for key in ("p50_us", "p99_us", "p999_us"):
             if median_of(got, key) is not None:
                 entry[key] = median_of(got, key)
+        if "kept" in got[0]:
+            entry["kept"] = median_of(got, "kept")
         if "cycles" in got[0]:
             entry["cycles"] = {k: statistics.median(r["cycles"].get(k, 0) for r in got) for k in got[0]["cycles"]}
         record["variants"][variant.name] = entry
@@ -87,6 +91,11 @@ def table(records):
 def remarks(entry):
     """What else a reader should know of a line."""
     last, out = entry["runs"][-1], []
+    if "kept" in last:
+        quiet, made, of_made, per_s = (median_of(entry["runs"], k) for k in ("quiet", "made", "kept_of_made", "flood_per_s"))
+        out.append(f"kept {100 * entry['kept']:.0f} % of {number(quiet)} ({100 * of_made:.0f} % of {number(made)}), {per_s / 1000:.0f} k SYN/s")
+    if "punted_per_s" in last:
+        out.append(f"memory {last['memory_grown_bytes']:+d} B, handed up {last['punted_per_s']}/s")
     if "frames_per_request" in last:
         out.append(f"{median_of(entry['runs'], 'frames_per_request'):.2f} frames/request")
     if "lost" in last:
@@ -124,6 +133,9 @@ def targets(records, extra):
         if rec and "best_eta" in rec:
             entry = rec["variants"][rec["best_eta"]]
             value = entry.get("ratio") if kind == "ratio" else entry["median"]
+            if kind == "kept":
+                kernel = rec["variants"].get(rec.get("best_kernel"))
+                value = round(entry["kept"] / kernel["kept"], 3) if kernel else None
         else:
             value = extra.get(name)
         if value is None:
@@ -135,7 +147,7 @@ def targets(records, extra):
         all_met = all_met and met
         mark = "met   " if met else "MISSED"
         sign = "<=" if kind == "at most" else ">="
-        lines.append(f"  {mark}  {name:<22} {number(value)}{'x' if kind == 'ratio' else ''} ({sign} {bound}): {text}")
+        lines.append(f"  {mark}  {name:<22} {number(value)}{'x' if kind in ('ratio', 'kept') else ''} ({sign} {bound}): {text}")
     return lines, all_met
 
 

@@ -71,7 +71,7 @@ static void flood_go(struct bench *b, uint64_t now)
 	if (due - b->flood_n > BURST_MAX)
 		b->flood_n = due - BURST_MAX;
 	for (; b->flood_n < due; b->flood_n++) {
-		flood_syn(&b->flood, frame);
+		(void)flood_syn(&b->flood, frame);
 		simport_inject(b->pair->wire, 0, frame, sizeof(frame));
 	}
 }

@@ -20,9 +20,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "test/bench/gauge.h"
 #include "test/bench/io.h"
 
 #define PERIOD 65521u /* prime: patterns of offsets do not repeat with buffers or windows */
@@ -30,7 +30,6 @@
 #define EVENTS 64
 #define HELLO_BYTES \
 	8u /* first bytes of a connection from its client: its number, so that the server knows the pattern */
-#define BUCKETS 4096u
 #define MSG_MAX 16384u
 #define GIVE_UP_S 10.0 /* no progress for so long: failed */
 #define IDLE_S 5.0     /* idle: memory is given back after one to three seconds without use */
@@ -56,6 +55,7 @@ struct options {
 	struct sockaddr_storage addr;
 	socklen_t addr_len;
 	const char *path;
+	const char *tally;
 };
 
 /* One end of a connection. */
@@ -82,48 +82,13 @@ struct worker {
 	uint64_t bad;    /* bytes that were wrong */
 	uint64_t failed; /* connections that ended otherwise than planned */
 	double progress; /* when something was last done */
-	uint64_t hist[BUCKETS];
+	struct hist hist;
 	bool serve, connect;
+	struct tally *tally;
 };
 
 static uint8_t pattern[PERIOD + READ_BYTES];
 static int volatile stop_server; /* set once by the client's thread */
-
-static double now_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
-}
-
-/* ---- latency: 1/32 octave buckets from 1 ns ---- */
-
-static void hist_add(struct worker *w, double seconds)
-{
-	uint64_t ns = seconds > 0 ? (uint64_t)(seconds * 1e9) : 0;
-	uint32_t top, at;
-
-	if (ns < 32)
-		ns = 32;
-	top = 63u - (uint32_t)__builtin_clzll(ns);
-	at = (top - 5) * 32 + (uint32_t)(ns >> (top - 5)) - 32;
-	w->hist[at < BUCKETS ? at : BUCKETS - 1]++;
-}
-
-static double hist_at_us(const struct worker *w, double share)
-{
-	uint64_t total = 0, seen = 0;
-
-	for (uint32_t i = 0; i < BUCKETS; i++)
-		total += w->hist[i];
-	for (uint32_t i = 0; i < BUCKETS; i++) {
-		seen += w->hist[i];
-		if (total && (double)seen >= share * (double)total)
-			return (double)(32 + i % 32) * (double)(1ull << (i / 32)) * 1e-3;
-	}
-	return 0;
-}
 
 /* ---- bytes ---- */
 
@@ -248,7 +213,8 @@ static void client_answer(struct worker *w, struct end *e)
 {
 	w->done++;
 	w->progress = 0;
-	hist_add(w, now_s() - e->since);
+	hist_add(&w->hist, now_s() - e->since);
+	w->tally->done++;
 	switch (w->o->mode) {
 	case MODE_RR: request(w, e); break;
 	case MODE_CRR: end_drop(w, e, false); break;
@@ -277,6 +243,7 @@ static void server_bytes(struct worker *w, struct end *e, const uint8_t *got, ui
 	verify(w, e, got, n);
 	e->rx += n;
 	w->bytes += n;
+	w->tally->bytes += n;
 	w->progress = 0;
 	/* Each message is answered by as many bytes. */
 	if (w->o->mode != MODE_STREAM)
@@ -411,7 +378,7 @@ static double client_run(struct worker *w)
 			if (w->o->mode == MODE_IDLE)
 				continue;
 			w->done = w->bytes = 0;
-			memset(w->hist, 0, sizeof(w->hist));
+			memset(&w->hist, 0, sizeof(w->hist));
 		}
 		if (warm && client_is_done(w, start, now))
 			return now - start;
@@ -448,40 +415,12 @@ static struct worker *worker_new(const struct options *o, bool serve, bool conne
 	w->o = o;
 	w->serve = serve;
 	w->connect = connect;
+	w->tally = tally_open(o->tally);
 	w->ends_n = 2 * o->conns + 1024;
 	w->ends = calloc(w->ends_n, sizeof(*w->ends));
 	if (!w->ends)
 		exit(2);
 	return w;
-}
-
-static long resident_kib(void)
-{
-	FILE *f = fopen("/proc/self/smaps_rollup", "r");
-	char line[128];
-	long kib = 0;
-
-	while (f && fgets(line, sizeof(line), f))
-		if (!strncmp(line, "Rss:", 4) || !strncmp(line, "Shared_Hugetlb:", 15) ||
-				!strncmp(line, "Private_Hugetlb:", 16))
-			kib += strtol(strchr(line, ':') + 1, NULL, 10);
-	if (f)
-		fclose(f);
-	return kib;
-}
-
-static long available_kib(void)
-{
-	FILE *f = fopen("/proc/meminfo", "r");
-	char line[128];
-	long kib = 0;
-
-	while (f && fgets(line, sizeof(line), f))
-		if (!strncmp(line, "MemFree:", 8))
-			kib = strtol(line + 8, NULL, 10);
-	if (f)
-		fclose(f);
-	return kib;
 }
 
 static void report(const struct options *o, const struct worker *c, const struct worker *s,
@@ -499,8 +438,8 @@ static void report(const struct options *o, const struct worker *c, const struct
 				rss_kib * 1024 / (long)o->conns, free_kib * 1024 / (long)o->conns);
 	else
 		printf("\"per_s\": %.0f, \"p50_us\": %.2f, \"p99_us\": %.2f, \"p999_us\": %.2f, ",
-				(double)c->done / seconds, hist_at_us(c, 0.5), hist_at_us(c, 0.99),
-				hist_at_us(c, 0.999));
+				(double)c->done / seconds, hist_at_us(&c->hist, 0.5),
+				hist_at_us(&c->hist, 0.99), hist_at_us(&c->hist, 0.999));
 	printf("\"bad\": %llu, \"failed\": %llu}\n", (unsigned long long)bad,
 			(unsigned long long)failed);
 }
@@ -614,8 +553,10 @@ static int usage(const char *name)
 	fprintf(stderr,
 			"usage: %s [--mode rr|stream|crr|idle] [--role self|server|client] [--threads 1|2] [--addr A] [--port P]\n"
 			"  [--conns N] [--msg-bytes N] [--seconds S] [--count N] [--spin] [--hold] [--window S] [--socket PATH]\n"
+			"  [--tally FILE]\n"
 			"  --count ends a run earlier than --seconds; --spin polls without ever sleeping; --window: a server of\n"
-			"  streams counts so long from the moment that all have come, and ends with them; --socket: etad's (eta only)\n",
+			"  streams counts so long from the moment that all have come, and ends with them; --socket: etad's (eta only);\n"
+			"  --tally: bytes received and requests answered so far can be read there, two numbers of 64 bits\n",
 			name);
 	return 2;
 }
@@ -701,6 +642,8 @@ int main(int argc, char **argv)
 			o.window_s = strtod(val, NULL);
 		else if (!strcmp(name, "--count"))
 			o.count = strtoull(val, NULL, 10);
+		else if (!strcmp(name, "--tally"))
+			o.tally = val;
 		else if (!strcmp(name, "--socket"))
 			o.path = val;
 		else

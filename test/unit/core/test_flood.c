@@ -30,19 +30,15 @@ static bool tap(void *arg, int side, const uint8_t *frame, uint32_t len)
 
 static void send_flood(struct pair *pair)
 {
-	uint8_t frame[FLOOD_FRAME_BYTES];
+	uint8_t frame[FLOOD_FRAME_MAX];
 	uint64_t due;
 
 	if (flood_from_us == 0)
 		return;
 	due = (pair->now_us - flood_from_us) * FLOOD_PER_S / 1000000u;
 	for (; flood_n < due; flood_n++) {
-		uint32_t len = FLOOD_FRAME_BYTES;
+		uint32_t len = is_ack_flood ? flood_ack(&flood, frame) : flood_syn(&flood, frame);
 
-		if (is_ack_flood)
-			len = flood_ack(&flood, frame);
-		else
-			flood_syn(&flood, frame);
 		simport_inject(pair->wire, 0, frame, len);
 	}
 }
@@ -209,6 +205,31 @@ START_TEST(flood__keeps_no_more_than_the_embryos)
 }
 END_TEST
 
+START_TEST(flood__of_ipv6_is_answered_by_cookies)
+{
+	struct eta_admin_msg m = {.op = ETA_ADMIN_ROUTE_SET};
+	struct model_conn *master;
+
+	begin();
+	ck_assert_int_eq(inet_pton(AF_INET6, "fd00::1", m.route.gw), 1);
+	(void)model_ka_command(t.pair->ka[1], &m);
+	master = model_listen(t.server, "fd00::2", PORT, 16, 64);
+	turn(&t);
+	flood.is_v6 = true;
+	ck_assert_int_eq(inet_pton(AF_INET6, "fd00::2", flood.dst6), 1);
+	flood_from_us = t.pair->now_us;
+	pass(200000);
+	ck_assert_ptr_nonnull(model_connect(t.client, "fd00::2", PORT));
+	pass(20000);
+	ck_assert_ptr_nonnull(model_accept(master));
+	ck_assert_uint_le(t.pair->core[1]->dti.embryo_n, 65);
+	ck_assert_uint_ge(answered_n, flood_n * 99 / 100 - FLOOD_PER_S / 1000);
+	ck_assert_uint_eq(pair_stat(t.pair, 1, "TcpExtTCPReqQSourceFull"), 0);
+	ck_assert_uint_eq(pair_stat(t.pair, 1, "TcpExtSyncookiesRecv"), 1);
+	end();
+}
+END_TEST
+
 START_TEST(flood__of_acks_reaches_the_kernel_by_the_limit_only)
 {
 	uint64_t punted;
@@ -284,6 +305,7 @@ int main(void)
 	tcase_add_test(tc, flood__an_established_transfer_keeps_its_rate);
 	tcase_add_test(tc, flood__new_connections_come_in_by_cookies);
 	tcase_add_test(tc, flood__keeps_no_more_than_the_embryos);
+	tcase_add_test(tc, flood__of_ipv6_is_answered_by_cookies);
 	tcase_add_test(tc, flood__of_acks_reaches_the_kernel_by_the_limit_only);
 	tcase_add_test(tc, tcp_up_room__one_source_holds_half_of_the_embryos);
 	tcase_add_test(tc, tcp_up_room__the_last_contexts_are_not_for_embryos);
