@@ -120,7 +120,7 @@ enum tcp_loss_state {
 #define TCP_CTX2_SYN_DATA 0x01000000u /* fast open: data of the SYN was taken; stays */
 #define TCP_CTX2_DEFERRED 0x00200000u /* embryo: the handshake is complete, data is waited for */
 /* slow start: half of cwnd was in use, used_segs is valid */
-#define TCP_CTX2_CWND_USED 0x02000000u
+#define TCP_CTX2_CWND_USED 0x04000000u
 
 #define TCP_CTX_CC_WORDS 12
 #define TCP_CTX_BYTES_HALF (4u << 20) /* half of the largest buffer */
