@@ -95,6 +95,7 @@ static uint32_t value_of(const struct tcp_conf *conf, enum eta_knob id)
 	case ETA_KNOB_KEEP_PROBES: return conf->keep_probes;
 	case ETA_KNOB_FIN_WAIT2_MS: return conf->fin_wait2_ms;
 	case ETA_KNOB_MTU_PROBING: return conf->mtu_probing;
+	case ETA_KNOB_MIN_TSO_SEGS: return conf->min_tso_segs;
 	case ETA_KNOB_FASTOPEN_KEY0:
 	case ETA_KNOB_FASTOPEN_KEY1:
 	case ETA_KNOB_FASTOPEN_KEY2:
