@@ -126,10 +126,11 @@ END_TEST
 
 START_TEST(tcp_conn_established__no_data_came_since_now)
 {
-	struct core *core = fake_new(NULL);
-	struct tcp_ctx *ctx = fake_ctx(core);
 	struct tcp_ctx_info info;
+	struct tcp_ctx *ctx;
 
+	core = fake_new(NULL);
+	ctx = fake_ctx(core);
 	tcp_connect(&core->stack, core, ctx, &core->tuple, NULL, core->now_us);
 	fake_run(core, 300);
 	fake_rx_seg(core, ctx,
