@@ -86,7 +86,8 @@ static void small_buffer(void)
 	fact("SO_SNDBUF", "%d", got);
 	fill(fd);
 	waits = ioctl_int(fd, SIOCOUTQ);
-	fact_ok("no more than SO_SNDBUF waits", waits <= got);
+	/* the kernel adds one of its buffers as long as it is below */
+	fact_ok("hardly more than SO_SNDBUF waits", waits <= got + SEGMENT_BYTES);
 	fact_ok("at least a quarter of it", waits >= got / 4);
 	close(fd);
 }
