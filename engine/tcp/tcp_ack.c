@@ -222,8 +222,10 @@ static __attribute__((noinline)) void ack_heard(
 	if (ctx->flags2 & TCP_CTX2_PACED)
 		tcp_pace_update(ctx);
 	arm(e, ctx, &a);
-	if (tcp_tx_pending(ctx))
+	if (tcp_tx_pending(ctx)) {
+		ctx->flags2 |= TCP_CTX2_MORE_OVER;
 		tcp_owe(e, ctx, TCP_CTX_OUTPUT);
+	}
 }
 
 void tcp_ack_fast(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t ack)

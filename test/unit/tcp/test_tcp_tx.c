@@ -222,6 +222,23 @@ START_TEST(more__an_ack_ends_the_wait)
 }
 END_TEST
 
+/* Somebody else may want to hear of the ACK, too. */
+START_TEST(more__an_ack_that_others_hear_ends_the_wait)
+{
+	open_new();
+	param((struct tcp_param){.nodelay = true});
+	fake_write(core, ctx, 8 * 1460);
+	ck_assert(ctx->flags2 & TCP_CTX2_CWND_USED);
+	fake_take(core);
+	write_more(8 * 1460 + 100);
+	ck_assert_str_eq(fake_take(core), "");
+	fake_rx(core, ctx, TCP_ACK, 1, 1461, 0);
+	fake_flush(core);
+	ck_assert_str_eq(fake_take(core), "acked 1460; A 11681+100 1; ");
+	fake_free(core);
+}
+END_TEST
+
 START_TEST(more__setting_nodelay_pushes_once)
 {
 	open_new();
@@ -648,12 +665,13 @@ FACTS("tcp tx", tcp_write__sends_at_once_with_push, tcp_write__backwards_or_too_
 		cork__holds_until_a_segment_is_full, cork__clearing_it_pushes,
 		cork__no_longer_than_200_ms, more__holds_a_short_segment_for_the_next_write,
 		more__no_longer_than_200_ms, more__an_ack_ends_the_wait,
-		more__setting_nodelay_pushes_once, cork__setting_nodelay_pushes_once,
-		cork__setting_it_pushes_nothing, psh__ends_a_burst_and_what_was_written,
-		more__a_fin_ends_it, urgent__points_behind_the_byte_until_it_is_acked,
-		sws__small_window_is_not_filled, sws__half_of_the_largest_window_is,
-		fin__rides_on_the_last_bytes, fin__alone, port_full__bytes_are_not_counted_as_sent,
-		port_full__nothing_taken_tries_again, idle__cwnd_is_halved_for_each_rto_of_silence,
+		more__an_ack_that_others_hear_ends_the_wait, more__setting_nodelay_pushes_once,
+		cork__setting_nodelay_pushes_once, cork__setting_it_pushes_nothing,
+		psh__ends_a_burst_and_what_was_written, more__a_fin_ends_it,
+		urgent__points_behind_the_byte_until_it_is_acked, sws__small_window_is_not_filled,
+		sws__half_of_the_largest_window_is, fin__rides_on_the_last_bytes, fin__alone,
+		port_full__bytes_are_not_counted_as_sent, port_full__nothing_taken_tries_again,
+		idle__cwnd_is_halved_for_each_rto_of_silence,
 		persist__probes_with_one_octet_and_backs_off, persist__answers_keep_it_alive,
 		persist__silence_times_out, persist__opening_sends_at_once_from_the_probed_octet,
 		persist__probe_that_was_taken_is_not_sent_again,
