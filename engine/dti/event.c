@@ -404,9 +404,14 @@ static void publish_bound(struct dti *d, uint32_t idx)
 		eta_store_relaxed_u32(&en->snd_nxt, tcp_snd_off(t, t->snd_nxt));
 		eta_store_release_u32(&en->snd_una, c->snd_una);
 		eta_store_release_u32(&en->rcv_tail, c->rcv_tail);
-		if ((c->flags & DTI_CTX_WANT_WRITE) && has_room(c) && tcp_notsent_is_low(t)) {
-			c->flags &= ~DTI_CTX_WANT_WRITE;
-			ev |= ETA_EV_WRITE;
+		if (c->flags & DTI_CTX_WANT_WRITE) {
+			bool waits = !has_room(c) || !tcp_notsent_is_low(t);
+
+			tcp_user_waits(&d->tcp->ctx[idx], waits, d->now_us);
+			if (!waits) {
+				c->flags &= ~DTI_CTX_WANT_WRITE;
+				ev |= ETA_EV_WRITE;
+			}
 		}
 	} else {
 		eta_store_release_u32(&en->accept_n, accept_takeable_n(d, c->master));

@@ -43,6 +43,7 @@ static void info_path(struct eta_conn_info *info, const struct tcp_ctx_info *t, 
 	info->rcv_wscale = t->wscale ? t->rcv_wscale : 0;
 	info->cc = t->cc_id;
 	info->is_app_limited = t->is_app_limited;
+	info->fastopen_fail = t->fastopen_fail;
 	info->is_pingpong = t->is_pingpong;
 	info->snd_mss = t->mss;
 	info->rcv_mss = t->rcv_mss;
@@ -95,7 +96,10 @@ static void info_totals(struct eta_conn_info *info, const struct tcp_ctx_info *t
 	info->bytes_rcvd = t->rcvd_seqs;
 	info->bytes_sent = t->sent_bytes;
 	info->bytes_retrans = t->retrans_bytes;
+	info->delivery_rate = t->rate_us ? (uint64_t)t->rate_bytes * 1000000 / t->rate_us : 0;
 	info->busy_us = t->busy_ms * 1000;
+	info->rwnd_limited_us = t->rwnd_limited_ms * 1000ull;
+	info->sndbuf_limited_us = t->sndbuf_limited_ms * 1000ull;
 	info->segs_out = t->segs_out;
 	info->segs_in = t->segs_in;
 	info->data_segs_out = t->data_segs_out;
@@ -109,6 +113,8 @@ static void info_totals(struct eta_conn_info *info, const struct tcp_ctx_info *t
 	info->dsack_n = t->dsack_n;
 	info->reorder_n = t->reorder_n;
 	info->ooo_n = t->ooo_n;
+	info->rto_recovery_ms = t->rto_recovery_ms;
+	info->rto_recoveries_n = t->rto_recoveries_n;
 	info->rto_n = (uint16_t)RTE_MIN(t->timeouts_n, (uint32_t)UINT16_MAX);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The TCP context: everything that TCP knows of one connection, as 576 bytes of numbers.
+ * The TCP context: everything that TCP knows of one connection, as 640 bytes of numbers.
  *
  * No pointers: a context can be copied, moved to another core or written to a file (DESIGN,
  * invariant 3). Index 0 of every table means "none", so an all-zero context refers to nothing.
@@ -121,6 +121,24 @@ enum tcp_loss_state {
 #define TCP_CTX2_DEFERRED 0x00200000u /* embryo: the handshake is complete, data is waited for */
 /* slow start: half of cwnd was in use, used_segs is valid */
 #define TCP_CTX2_CWND_USED 0x04000000u
+/* limit is TCP_LIMIT_RWND: ACKs are looked at more closely */
+#define TCP_CTX2_RWND_LIMITED 0x08000000u
+
+/* What holds output back, if not cwnd or the want of bytes. */
+enum tcp_limit {
+	TCP_LIMIT_NONE,
+	TCP_LIMIT_RWND,   /* the peer's window */
+	TCP_LIMIT_SNDBUF, /* the user waits for room, and all he could queue is in flight */
+	TCP_LIMIT_N
+};
+
+/* Numbered as tcpi_fastopen_client_fail. */
+enum tcp_fastopen_fail {
+	TCP_FASTOPEN_FAIL_NONE,
+	TCP_FASTOPEN_FAIL_NO_COOKIE,
+	TCP_FASTOPEN_FAIL_NOT_ACKED, /* the peer did not take the data */
+	TCP_FASTOPEN_FAIL_SYN_RTX,
+};
 
 #define TCP_CTX_CC_WORDS 12
 #define TCP_CTX_BYTES_HALF (4u << 20) /* half of the largest buffer */
@@ -215,7 +233,7 @@ struct tcp_ctx {
 	uint32_t pacing_ns;   /* beyond pacing_us32, below 1000 */
 	uint32_t ce_bytes;    /* received with CE since the connection began */
 	uint32_t ece_bytes;   /* acknowledged with ECE since */
-	uint32_t soft_error; /* enum eta_status that ICMP told, 0 = none: the reason if all fails */
+	uint32_t rto_at_ms;   /* first timeout of a series, 0 = none runs */
 	uint32_t retrans_bytes;
 
 	/* line 5: receive side, beyond the fast path */
@@ -314,8 +332,23 @@ struct tcp_ctx {
 	uint32_t first_us32;     /* when the first byte of the current sample was sent */
 	uint32_t app_limited;    /* delivered bytes at which the sender's pause is forgotten */
 	uint32_t retrans_n;
+
+	/* line 9: what only TCP_INFO asks for */
+	uint32_t rate_bytes; /* last delivery rate that says something: so much ... */
+	uint32_t rate_us;    /* ... in this time, 0 = none yet */
+	/* a flight without log: sent_us32 of the last that was sampled, and what was delivered of it */
+	uint32_t rate_sent_us32;
+	uint32_t rate_flight_bytes;
+	uint32_t limited_at_ms;           /* since when @limit holds output back */
+	uint32_t limited_ms[TCP_LIMIT_N]; /* how long each did, but for what runs since then */
+	uint32_t rto_recovery_ms;         /* how long series have taken to be acknowledged */
+	uint16_t rto_recoveries_n;        /* series of timeouts */
+	uint8_t limit;                    /* enum tcp_limit */
+	uint8_t fastopen_fail;            /* enum tcp_fastopen_fail */
+	bool rate_app_limited;            /* of rate_bytes: the user had no more */
+	uint8_t pad[23];
 };
-ETA_ASSERT_SIZE(struct tcp_ctx, 9 * ETA_CACHELINE);
+ETA_ASSERT_SIZE(struct tcp_ctx, 10 * ETA_CACHELINE);
 ETA_ASSERT_OFFSET(struct tcp_ctx, rx_last_ms, 60);
 ETA_ASSERT_LINE(struct tcp_ctx, iss, 1);
 ETA_ASSERT_LINE(struct tcp_ctx, sent_us32, 2);
@@ -324,6 +357,7 @@ ETA_ASSERT_LINE(struct tcp_ctx, rcv_head, 5);
 ETA_ASSERT_LINE(struct tcp_ctx, user_timeout_ms, 6);
 ETA_ASSERT_LINE(struct tcp_ctx, tx_bytes, 7);
 ETA_ASSERT_LINE(struct tcp_ctx, rack_us32, 8);
+ETA_ASSERT_LINE(struct tcp_ctx, rate_bytes, 9);
 
 /*
  * Ranges of sequence space that were received ahead of rcv_nxt: sorted, disjoint, not adjacent. One

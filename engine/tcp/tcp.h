@@ -399,7 +399,7 @@ struct tcp_ctx_info {
 	uint8_t snd_wscale, rcv_wscale;
 	uint8_t cc_id; /* enum tcp_cc_id */
 	bool timestamps, sack, wscale, ecn, ecn_seen, syn_data;
-	bool is_pingpong, is_app_limited;
+	bool is_pingpong, is_app_limited; /* app_limited: of the rate */
 	uint16_t mss, mss_adv, mss_path, rcv_mss;
 	uint32_t cwnd_bytes, ssthresh_bytes, srtt_us, rttvar_us, rtt_min_us, rto_us, ato_us;
 	uint32_t snd_wnd_bytes, rcv_wnd_bytes;
@@ -415,9 +415,15 @@ struct tcp_ctx_info {
 	uint32_t ts_val;                                  /* our timestamp clock */
 	uint32_t rcv_rtt_us, rcv_want_bytes, rcv_space_bytes;
 	uint32_t ce_bytes, ece_bytes;
-	uint64_t tx_bytes, rx_bytes;           /* acknowledged, received in order */
-	uint64_t sent_bytes;                   /* what was sent again counts again */
-	uint64_t busy_ms;                      /* time with bytes queued or in flight */
+	uint64_t tx_bytes, rx_bytes;  /* acknowledged, received in order */
+	uint64_t sent_bytes;          /* what was sent again counts again */
+	uint64_t busy_ms;             /* time with bytes queued or in flight, of it ... */
+	uint32_t rwnd_limited_ms;     /* ... held back by the peer's window */
+	uint32_t sndbuf_limited_ms;   /* ... all in flight, and the user waits for room */
+	uint32_t rate_bytes, rate_us; /* delivery rate; rate_us 0 = not measured */
+	uint8_t fastopen_fail;        /* enum tcp_fastopen_fail */
+	uint16_t rto_recoveries_n;    /* series of timeouts, and what they took */
+	uint32_t rto_recovery_ms;
 	uint64_t pacing_rate, pacing_rate_max; /* bytes/s, 0 = none */
 	uint64_t acked_seqs;                   /* acknowledged, our SYN and FIN counted */
 	uint64_t rcvd_seqs;                    /* received in order, the peer's FIN counted */
@@ -426,6 +432,9 @@ struct tcp_ctx_info {
 
 void tcp_ctx_info(const struct tcp_stack *stack, const struct tcp_ctx *ctx, uint64_t now_us,
 		struct tcp_ctx_info *info);
+
+/* The user waits for room to queue more, or (@waits false) has been told that there is some: for tcp_ctx_info(). */
+void tcp_user_waits(struct tcp_ctx *ctx, bool waits, uint64_t now_us);
 
 /* Name of congestion control @cc, NULL = there is no such one. */
 const char *tcp_cc_name(uint8_t cc);

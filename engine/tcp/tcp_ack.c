@@ -204,8 +204,8 @@ static inline void grow_any(const struct tcp_env *e, struct tcp_ctx *ctx, const 
 }
 
 /*
- * The same where ECN, pacing, slow start or HyStart++ want to hear of the ACK: apart, so that the usual one needs no
- * struct tcp_ack in memory.
+ * The same where the send log, ECN, pacing, congestion control or a window that holds output back want to hear of the ACK:
+ * apart, so that the usual one needs no struct tcp_ack in memory.
  */
 static __attribute__((noinline)) void ack_heard(
 		const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t ack)
@@ -214,6 +214,8 @@ static __attribute__((noinline)) void ack_heard(
 
 	a.prior_pipe = tcp_loss_pipe(ctx);
 	advance(e, ctx, &a);
+	if (ctx->flags2 & TCP_CTX2_RWND_LIMITED)
+		tcp_limit_look(e, ctx);
 	if (a.rtt_us_max)
 		sample_rtt(e, ctx, &a);
 	tcp_cc_ack(e, ctx, &a);
@@ -232,15 +234,15 @@ void tcp_ack_fast(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t ack)
 {
 	struct tcp_ack a = {.ack = ack, .prior_una = ctx->snd_una, .prior_fack = ctx->snd_una};
 
-	if (ETA_UNLIKELY(ctx->flags2 & (TCP_CTX2_PACED | TCP_CTX2_ECN | TCP_CTX2_CWND_USED)) ||
-			(ctx->flags & TCP_CTX_CWND_LIMITED && ctx->cwnd < ctx->ssthresh)) {
+	if (ETA_UNLIKELY(ctx->flags2 & (TCP_CTX2_PACED | TCP_CTX2_ECN | TCP_CTX2_CWND_USED |
+						       TCP_CTX2_RWND_LIMITED)) ||
+			ctx->flags & TCP_CTX_CWND_LIMITED || ctx->sent_log) {
 		ack_heard(e, ctx, ack);
 		return;
 	}
 	advance(e, ctx, &a);
 	if (a.rtt_us_max)
 		sample_rtt(e, ctx, &a);
-	grow(e, ctx, a.delivered);
 	arm(e, ctx, &a);
 	if (tcp_tx_pending(ctx)) {
 		ctx->flags2 |= TCP_CTX2_MORE_OVER;
@@ -252,6 +254,12 @@ static void conclude(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ac
 {
 	uint32_t lost = ctx->lost_bytes;
 
+	if (ctx->rto_at_ms && a->flags & TCP_ACK_UNA) {
+		ctx->rto_recovery_ms += e->now_ms - ctx->rto_at_ms;
+		ctx->rto_at_ms = 0;
+	}
+	if (ctx->flags2 & TCP_CTX2_RWND_LIMITED)
+		tcp_limit_look(e, ctx);
 	sample_rtt(e, ctx, a);
 	if (a->flags & TCP_ACK_ECE)
 		tcp_ecn_ack(e, ctx, a);
@@ -318,10 +326,13 @@ bool tcp_ack_rx(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_s
 		a.flags |= is_classic ? TCP_ACK_DUP : 0;
 	else if (opts->sack_n && (in_flight || ctx->flags2 & TCP_CTX2_UNDO))
 		rx_sack(e, ctx, opts, &a);
-	if (seg->ack != ctx->snd_una)
+	if (seg->ack != ctx->snd_una) {
 		advance(e, ctx, &a);
-	else if (!in_flight && !(a.flags & TCP_ACK_DSACK))
+	} else if (!in_flight && !(a.flags & TCP_ACK_DSACK)) {
+		if (ctx->flags2 & TCP_CTX2_RWND_LIMITED)
+			tcp_limit_look(e, ctx);
 		return true;
+	}
 	conclude(e, ctx, &a);
 	return true;
 }

@@ -76,8 +76,7 @@ void tcp_cc_ack(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ack *a)
 {
 	const struct tcp_cc_ops *ops = tcp_cc_get(ctx->cc);
 
-	if (ctx->flags2 & TCP_CTX2_PACED)
-		tcp_rate_ack(e, ctx, a);
+	tcp_rate_ack(e, ctx, a);
 	if (ops->acked && (ctx->cwnd < ctx->ssthresh || ops->flags & TCP_CC_EVERY_ACK))
 		ops->acked(e, ctx, a);
 }

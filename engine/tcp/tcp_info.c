@@ -43,6 +43,19 @@ static uint32_t reorder_segs(const struct tcp_stack *stack, const struct tcp_ctx
 	return segs > stack->conf.reorder_segs ? segs : stack->conf.reorder_segs;
 }
 
+/* What no sample was taken of are short flights of the user's: the path delivers at least a segment each round trip. */
+static void info_rate(const struct tcp_ctx *ctx, struct tcp_ctx_info *info)
+{
+	info->rate_bytes = ctx->rate_bytes;
+	info->rate_us = ctx->rate_us;
+	info->is_app_limited = ctx->rate_app_limited;
+	if (ctx->rate_us == 0) {
+		info->rate_bytes = ctx->mss;
+		info->rate_us = ctx->tx_bytes ? ctx->srtt_us : 0;
+		info->is_app_limited = true;
+	}
+}
+
 static void info_queues(const struct tcp_ctx *ctx, struct tcp_ctx_info *info)
 {
 	uint32_t fin_sent = !!(ctx->flags & TCP_CTX_FIN_SENT);
@@ -74,6 +87,9 @@ static void info_times(const struct tcp_ctx *ctx, uint32_t now_ms, struct tcp_ct
 	info->busy_ms = ctx->busy_ms;
 	if (tcp_state_sends(ctx->state) && info->snd_queue_bytes)
 		info->busy_ms += now_ms - ctx->busy_at_ms;
+	info->rwnd_limited_ms = tcp_limit_ms(ctx, TCP_LIMIT_RWND, now_ms);
+	info->sndbuf_limited_ms = tcp_limit_ms(ctx, TCP_LIMIT_SNDBUF, now_ms);
+	info->rto_recovery_ms = ctx->rto_recovery_ms;
 }
 
 void tcp_ctx_info(const struct tcp_stack *stack, const struct tcp_ctx *ctx, uint64_t now_us,
@@ -94,7 +110,6 @@ void tcp_ctx_info(const struct tcp_stack *stack, const struct tcp_ctx *ctx, uint
 			.ecn_seen = ctx->ce_bytes != 0,
 			.syn_data = ctx->flags2 & TCP_CTX2_SYN_DATA,
 			.is_pingpong = ctx->flags & TCP_CTX_PINGPONG,
-			.is_app_limited = ctx->flags2 & TCP_CTX2_APP_LIMITED,
 			.mss = ctx->mss,
 			.mss_adv = ctx->mss_adv,
 			.mss_path = ctx->mss_path,
@@ -111,6 +126,8 @@ void tcp_ctx_info(const struct tcp_stack *stack, const struct tcp_ctx *ctx, uint
 			.unacked_bytes = ctx->snd_nxt - ctx->snd_una,
 			.sacked_bytes = ctx->sacked_bytes,
 			.reorder_segs = reorder_segs(stack, ctx),
+			.rto_recoveries_n = ctx->rto_recoveries_n,
+			.fastopen_fail = ctx->fastopen_fail,
 			.retrans_n = ctx->retrans_n,
 			.retrans_bytes = ctx->retrans_bytes,
 			.timeouts_n = ctx->timeouts_n,
@@ -133,6 +150,7 @@ void tcp_ctx_info(const struct tcp_stack *stack, const struct tcp_ctx *ctx, uint
 			.cc = tcp_cc_get(ctx->cc)->name,
 	};
 	info_lost(stack, ctx, info);
+	info_rate(ctx, info);
 	info_queues(ctx, info);
 	info_times(ctx, (uint32_t)(now_us / 1000), info);
 }

@@ -530,11 +530,26 @@ void tcp_cc_rto(struct tcp_ctx *ctx);
 /* About to send with nothing in flight: after idle time cwnd is stale (RFC 5681 4.1). */
 void tcp_cc_idle(const struct tcp_env *e, struct tcp_ctx *ctx);
 
+/* ---- what holds output back (tcp_limit.c) ---- */
+
+/* Room in the peer's window. */
+static inline uint32_t tcp_wnd_room(const struct tcp_ctx *ctx)
+{
+	uint32_t edge = ctx->snd_una + ctx->snd_wnd;
+
+	return seq_gt(edge, ctx->snd_nxt) ? edge - ctx->snd_nxt : 0;
+}
+
+/* Output stopped with bytes left, or an ACK came: is it the peer's window? */
+void tcp_limit_look(const struct tcp_env *e, struct tcp_ctx *ctx);
+/* @ms of the past during which @limit held output back. */
+uint32_t tcp_limit_ms(const struct tcp_ctx *ctx, enum tcp_limit limit, uint32_t now_ms);
+
 /* ---- delivery rate (tcp_rate.c) ---- */
 
 /* What is in flight ends a bubble: the user, or we ourselves, sent less than the path could take. */
 void tcp_rate_limit(struct tcp_ctx *ctx);
-/* The same, if the user left cwnd unused. Before bytes are queued, and before an ACK is taken. */
+/* The same, if the user left cwnd unused. Before bytes are queued, or after an ACK. */
 void tcp_rate_check_limit(struct tcp_ctx *ctx);
 /* New bytes have left; with PACED. */
 void tcp_rate_sent(const struct tcp_env *e, struct tcp_ctx *ctx);

@@ -353,6 +353,10 @@ void tcp_loss_rto(const struct tcp_env *e, struct tcp_ctx *ctx)
 
 	TCP_COUNT(e, timeouts);
 	ctx->timeouts_n++;
+	if (ctx->rto_at_ms == 0) {
+		ctx->rto_recoveries_n++;
+		ctx->rto_at_ms = (e->now_ms - 1) | 1; /* never 0, never ahead */
+	}
 	lose_all(e, ctx, true);
 	if (ctx->loss_state <= TCP_LOSS_DISORDER || seq_ge(ctx->snd_una, ctx->recover) ||
 			(ctx->loss_state == TCP_LOSS_RTO && ctx->backoff_n == 0)) {

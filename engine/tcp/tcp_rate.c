@@ -10,7 +10,9 @@
  * has been sent and cwnd has room, what is in flight ends a bubble: samples of what is sent until it has been delivered
  * say so.
  *
- * Only where the congestion control wants it (TCP_CC_PACED); the flight of others needs no log as long as it left at once.
+ * Where the congestion control wants it (TCP_CC_PACED), every flight has a log. Others have none of a flight that left at
+ * once: all of it is delivered over the time since, and samples are taken only where something besides the user limits it.
+ * That is for TCP_INFO, which is told the last sample that was not the user's, or a better one that was, as Linux does.
  *
  * draft-cheng-iccrg-delivery-rate-estimation-00 3. Times in microseconds modulo 2^32.
  */
@@ -51,22 +53,57 @@ void tcp_rate_delivered(struct tcp_ctx *ctx, const struct tcp_sent *r, struct tc
 	ctx->first_us32 = r->us32;
 }
 
+/* Of bytes without record: they left at once. */
+static bool sample_flight(struct tcp_ctx *ctx, struct tcp_ack *a)
+{
+	if (a->rtt_us == 0 || ctx->flags2 & TCP_CTX2_PACED)
+		return false;
+	if (ctx->rate_sent_us32 != ctx->sent_us32)
+		ctx->rate_flight_bytes = 0;
+	ctx->rate_sent_us32 = ctx->sent_us32;
+	ctx->rate_flight_bytes += a->delivered;
+	a->rate_bytes = ctx->rate_flight_bytes;
+	a->rate_us = a->rtt_us;
+	a->rate_app_limited = ctx->flags2 & TCP_CTX2_APP_LIMITED;
+	return true;
+}
+
+static void sample_log(const struct tcp_env *e, const struct tcp_ctx *ctx, struct tcp_ack *a)
+{
+	uint32_t ack_us = (uint32_t)e->now_us - a->rate_prior_us32;
+
+	if (ack_us > a->rate_us)
+		a->rate_us = ack_us;
+	a->rate_bytes = tcp_delivered(ctx) - a->rate_prior;
+}
+
+/* For TCP_INFO. */
+static void note(struct tcp_ctx *ctx, const struct tcp_ack *a)
+{
+	if (a->rate_app_limited && (uint64_t)a->rate_bytes * ctx->rate_us <
+						   (uint64_t)ctx->rate_bytes * a->rate_us)
+		return;
+	ctx->rate_bytes = a->rate_bytes;
+	ctx->rate_us = a->rate_us;
+	ctx->rate_app_limited = a->rate_app_limited;
+}
+
 void tcp_rate_ack(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ack *a)
 {
-	uint32_t ack_us;
+	bool is_sample = a->delivered != 0;
 
 	if (a->delivered)
 		ctx->delivered_us32 = (uint32_t)e->now_us;
 	if (ctx->flags2 & TCP_CTX2_APP_LIMITED && seq_gt(tcp_delivered(ctx), ctx->app_limited))
 		ctx->flags2 &= ~TCP_CTX2_APP_LIMITED;
-	if (!a->has_rate || a->delivered == 0) {
+	if (is_sample && a->has_rate)
+		sample_log(e, ctx, a);
+	else if (is_sample)
+		is_sample = sample_flight(ctx, a);
+	if (!is_sample || a->rate_us < ctx->rtt_min_us)
 		a->rate_us = 0;
-		return;
-	}
-	ack_us = (uint32_t)e->now_us - a->rate_prior_us32;
-	if (ack_us > a->rate_us)
-		a->rate_us = ack_us;
-	a->rate_bytes = tcp_delivered(ctx) - a->rate_prior;
-	if (a->rate_us < ctx->rtt_min_us)
-		a->rate_us = 0;
+	else
+		note(ctx, a);
+	if (!(ctx->flags2 & TCP_CTX2_PACED))
+		tcp_rate_check_limit(ctx);
 }

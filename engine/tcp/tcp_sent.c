@@ -343,8 +343,7 @@ static void learn(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp
 	if (!is_timed)
 		return;
 	tcp_rack_advance(e, ctx, r, end, a);
-	if (ctx->flags2 & TCP_CTX2_PACED)
-		tcp_rate_delivered(ctx, r, a);
+	tcp_rate_delivered(ctx, r, a);
 }
 
 void tcp_sent_acked(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ack *a)

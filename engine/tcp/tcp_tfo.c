@@ -196,8 +196,10 @@ void tcp_tfo_connect(const struct tcp_env *e, struct tcp_ctx *ctx, const struct 
 		return;
 	if (!goes_without_cookie(e->stack, ctx->flags2 & TCP_CTX2_TFO_NO_COOKIE)) {
 		ctx->flags2 |= TCP_CTX2_TFO_OPT;
-		if (t->len == 0)
+		if (t->len == 0) {
+			ctx->fastopen_fail = TCP_FASTOPEN_FAIL_NO_COOKIE;
 			return;
+		}
 		memcpy(syn_of(ctx)->cookie, t->cookie, t->len);
 		syn_of(ctx)->len = t->len;
 	}
@@ -250,6 +252,7 @@ void tcp_tfo_syn_data(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_t
 	if (ctx->snd_nxt == ctx->iss + 1 || !t || t->off_until_us > e->now_us)
 		return;
 	TCP_COUNT(e, fastopen_active_fail);
+	ctx->fastopen_fail = TCP_FASTOPEN_FAIL_SYN_RTX;
 	t->len = 0;
 	t->off_until_us = e->now_us + OFF_US;
 }
@@ -265,6 +268,7 @@ void tcp_tfo_syn_ack(const struct tcp_env *e, struct tcp_ctx *ctx, const struct 
 			ctx->flags2 |= TCP_CTX2_SYN_DATA;
 		} else if (!(ctx->flags & TCP_CTX_SYN_RTX)) {
 			TCP_COUNT(e, fastopen_active_fail);
+			ctx->fastopen_fail = TCP_FASTOPEN_FAIL_NOT_ACKED;
 		}
 	}
 	/* What the peer did not take was never sent. */

@@ -274,14 +274,6 @@ uint32_t tcp_tx_range(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t seq
 
 /* ---- output ---- */
 
-/* Room in the peer's window. */
-static inline uint32_t wnd_room(const struct tcp_ctx *ctx)
-{
-	uint32_t edge = ctx->snd_una + ctx->snd_wnd;
-
-	return seq_gt(edge, ctx->snd_nxt) ? edge - ctx->snd_nxt : 0;
-}
-
 /* All that is queued fits: may the short last segment go, too? */
 static uint32_t with_tail(const struct tcp_ctx *ctx, uint32_t len)
 {
@@ -363,7 +355,7 @@ static ETA_COLD void note_use(struct tcp_ctx *ctx, uint32_t avail, uint32_t wroo
 static uint32_t sendable_part(
 		const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t pipe, uint32_t avail)
 {
-	uint32_t wroom = wnd_room(ctx);
+	uint32_t wroom = tcp_wnd_room(ctx);
 	uint32_t croom = ctx->cwnd > pipe ? ctx->cwnd - pipe : 0;
 	uint32_t room = wroom < croom ? wroom : croom;
 	uint32_t mss = ctx->mss;
@@ -420,7 +412,7 @@ static inline uint32_t sendable(const struct tcp_env *e, struct tcp_ctx *ctx, ui
 
 	/* In a dialogue: is all of it one segment, and hardly any of cwnd in use? */
 	if (ETA_LIKELY(avail <= ctx->mss && 2 * (pipe + avail) <= ctx->cwnd &&
-			    avail <= wnd_room(ctx) &&
+			    avail <= tcp_wnd_room(ctx) &&
 			    !(ctx->flags2 & (TCP_CTX2_PACED | TCP_CTX2_EOR))))
 		return with_tail(ctx, avail);
 	return sendable_part(e, ctx, pipe, avail);
@@ -461,7 +453,7 @@ static void port_full(const struct tcp_env *e, struct tcp_ctx *ctx)
 static void wait_for_room(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
 	uint32_t avail = ctx->snd_tail - ctx->snd_nxt;
-	uint32_t wroom = wnd_room(ctx);
+	uint32_t wroom = tcp_wnd_room(ctx);
 
 	if (ctx->rtx_at_ms || ctx->xmit_at_ms)
 		return;
@@ -507,6 +499,8 @@ static bool send_new(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t pipe
 	}
 	if (ctx->snd_una == ctx->snd_nxt)
 		wait_for_room(e, ctx);
+	if (tcp_wnd_room(ctx) < ctx->mss || ctx->limit)
+		tcp_limit_look(e, ctx);
 	return false;
 }
 
@@ -546,7 +540,7 @@ void tcp_output(const struct tcp_env *e, struct tcp_ctx *ctx)
 bool tcp_tx_probe_new(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
 	uint32_t avail = ctx->snd_tail - ctx->snd_nxt;
-	uint32_t room = wnd_room(ctx);
+	uint32_t room = tcp_wnd_room(ctx);
 	uint32_t len = avail < ctx->mss ? avail : ctx->mss;
 	uint32_t n;
 
@@ -561,7 +555,7 @@ bool tcp_tx_probe_new(const struct tcp_env *e, struct tcp_ctx *ctx)
 
 void tcp_tx_window_probe(const struct tcp_env *e, struct tcp_ctx *ctx)
 {
-	uint32_t wroom = wnd_room(ctx);
+	uint32_t wroom = tcp_wnd_room(ctx);
 	uint32_t avail = ctx->snd_tail - ctx->snd_nxt;
 
 	TCP_COUNT(e, win_probe);

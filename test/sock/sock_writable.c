@@ -60,6 +60,7 @@ static void full_buffer(void)
 	static char buf[65536];
 	int fd = lazy_peer(1500);
 	long before = fill(fd), after = 0;
+	struct tcp_info info;
 	ssize_t n;
 
 	fact("full, writable", "%s", poll_text(poll_one(fd, POLLOUT, 0)));
@@ -72,6 +73,11 @@ static void full_buffer(void)
 		if ((n = send(fd, buf, sizeof(buf), MSG_NOSIGNAL)) <= 0)
 			break;
 	fact_ok("and a quarter of what it held", after >= before / 4);
+	info = info_of(fd);
+	fact_ok("the peer's window held us back", info.tcpi_rwnd_limited > 500000);
+	fact_ok("that is a part of the busy time",
+			info.tcpi_rwnd_limited + info.tcpi_sndbuf_limited <= info.tcpi_busy_time);
+	fact_ok("a delivery rate is known", info.tcpi_delivery_rate > 0);
 	close(fd);
 }
 

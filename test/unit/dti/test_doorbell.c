@@ -92,6 +92,47 @@ START_TEST(info_answer__by_ticket_into_the_ring_that_asked)
 }
 END_TEST
 
+/* Milliseconds that the connection waited for room in its send buffer. */
+static uint64_t sndbuf_limited_ms(void)
+{
+	const struct eta_conn_info *info = &t.client->db_credit->info;
+	struct eta_doorbell db = db_of(t.a, ETA_DB_INFO);
+
+	db.arg0 = info->ticket + 1;
+	ck_assert(model_ring(t.client, &db));
+	pair_pass(t.pair, 1000);
+	ck_assert_uint_eq(info->ticket, db.arg0);
+	ck_assert_uint_eq(info->rwnd_limited_us, 0);
+	return info->sndbuf_limited_us / 1000;
+}
+
+START_TEST(publish_bound__time_that_al_waits_for_room_is_told)
+{
+	static const char data[8192];
+	struct simport_fate slow = {.delay_us = 100000};
+	struct eta_doorbell db;
+
+	two_open(&t);
+	simport_set_fate(t.pair->wire, 0, &slow);
+	model_al(t.a)->sndbuf_bytes = sizeof(data);
+	db = db_of(t.a, ETA_DB_PARAM);
+	ck_assert(model_ring(t.client, &db));
+	pair_pass(t.pair, 1000);
+	ck_assert_uint_eq(model_send(t.a, data, sizeof(data)), sizeof(data));
+	pair_pass(t.pair, 20000); /* nobody waits */
+	ck_assert_uint_eq(sndbuf_limited_ms(), 0);
+	ck_assert_uint_eq(model_send(t.a, data, 1), 0);
+	pair_pass(t.pair, 40000);
+	ck_assert_uint_ge(sndbuf_limited_ms(), 40);
+	ck_assert_uint_le(sndbuf_limited_ms(), 45);
+	pair_pass(t.pair, 200000); /* there is room when 100 ms are over */
+	ck_assert_uint_gt(model_events(t.a, ETA_EV_WRITE), 0);
+	ck_assert_uint_ge(sndbuf_limited_ms(), 75);
+	ck_assert_uint_le(sndbuf_limited_ms(), 85);
+	two_end(&t);
+}
+END_TEST
+
 /* "abc" under @flag does not leave by itself; then "d" is sent. */
 static void send_held_back(uint8_t flag)
 {
@@ -404,6 +445,7 @@ int main(void)
 	tcase_add_test(tc, doorbell_drain__unknown_dti_is_counted_and_ignored);
 	tcase_add_test(tc, doorbell_drain__undefined_op_kills_its_dti_alone);
 	tcase_add_test(tc, info_answer__by_ticket_into_the_ring_that_asked);
+	tcase_add_test(tc, publish_bound__time_that_al_waits_for_room_is_told);
 	tcase_add_test(tc, doorbell_counters__stale_tail_reads_the_record);
 	tcase_add_test(tc, doorbell_drain__more_holds_the_bytes_back);
 	tcase_add_test(tc, doorbell_drain__a_record_ends_its_segment);

@@ -11,7 +11,8 @@ static struct tcp_ctx ctx;
 
 static void begin(void)
 {
-	ctx = (struct tcp_ctx){.mss = 1000, .cwnd = 10000, .rtt_min_us = 10000};
+	ctx = (struct tcp_ctx){
+			.mss = 1000, .cwnd = 10000, .rtt_min_us = 10000, .flags2 = TCP_CTX2_PACED};
 	ctx.first_us32 = 1000;
 	ctx.delivered_us32 = 1000;
 }
@@ -126,6 +127,34 @@ START_TEST(rate__full_window_or_queue_is_no_bubble)
 }
 END_TEST
 
-FACTS("rate", rate__ack_time_when_acks_are_slower, rate__send_time_when_acks_are_compressed,
+START_TEST(rate__a_better_one_of_the_user_or_any_of_the_path_is_kept)
+{
+	struct tcp_sent r;
+
+	begin();
+	r = sent(1000, 1000);
+	acked(&r, 3000, 31000); /* 100 bytes/ms */
+	ck_assert_uint_eq(ctx.rate_bytes, 3000);
+	ck_assert_uint_eq(ctx.rate_us, 30000);
+	ck_assert(!ctx.rate_app_limited);
+	r = sent(31000, 31000);
+	r.flags = TCP_SENT_APP_LIMITED;
+	acked(&r, 1000, 51000); /* 50, because the user had no more */
+	ck_assert_uint_eq(ctx.rate_bytes, 3000);
+	r = sent(51000, 51000);
+	r.flags = TCP_SENT_APP_LIMITED;
+	acked(&r, 4000, 71000); /* 200, in spite of it */
+	ck_assert_uint_eq(ctx.rate_bytes, 4000);
+	ck_assert(ctx.rate_app_limited);
+	r = sent(71000, 71000);
+	acked(&r, 1000, 171000); /* 10 is what the path does now */
+	ck_assert_uint_eq(ctx.rate_bytes, 1000);
+	ck_assert_uint_eq(ctx.rate_us, 100000);
+	ck_assert(!ctx.rate_app_limited);
+}
+END_TEST
+
+FACTS("rate", rate__a_better_one_of_the_user_or_any_of_the_path_is_kept,
+		rate__ack_time_when_acks_are_slower, rate__send_time_when_acks_are_compressed,
 		rate__too_short_is_no_sample, rate__newest_record_decides,
 		rate__bubble_ends_when_it_is_delivered, rate__full_window_or_queue_is_no_bubble)

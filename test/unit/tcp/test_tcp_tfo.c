@@ -395,6 +395,7 @@ static void knows_cookie(void)
 	cookie_len = 6;
 	rx(first, TCP_SYN | TCP_ACK, first->iss + 1, 0, true);
 	ck_assert_uint_eq(first->state, TCP_STATE_ESTABLISHED);
+	ck_assert_uint_eq(first->fastopen_fail, TCP_FASTOPEN_FAIL_NO_COOKIE);
 	tcp_abort(&core->stack, core, first, ETA_STATUS_ABORTED);
 	fake_take(core);
 }
@@ -412,6 +413,7 @@ START_TEST(tcp_tfo_connect__the_syn_waits_for_data_and_takes_it_along)
 	rx(ctx, TCP_SYN | TCP_ACK, ctx->iss + 101, 0, false);
 	ck_assert_str_eq(fake_take(core), "connected; acked 100; ");
 	ck_assert_uint_eq(core->stack.stats.fastopen_active, 1);
+	ck_assert_uint_eq(ctx->fastopen_fail, TCP_FASTOPEN_FAIL_NONE);
 	fake_free(core);
 }
 END_TEST
@@ -447,6 +449,7 @@ START_TEST(tcp_tfo_syn_ack__what_was_not_taken_leaves_again)
 	fake_flush(core);
 	ck_assert_str_eq(fake_take(core), "PA 1+100 1; ");
 	ck_assert_uint_eq(core->stack.stats.fastopen_active_fail, 1);
+	ck_assert_uint_eq(c->fastopen_fail, TCP_FASTOPEN_FAIL_NOT_ACKED);
 	fake_free(core);
 }
 END_TEST
@@ -491,6 +494,7 @@ START_TEST(tcp_tfo_syn_data__a_lost_syn_is_repeated_plainly_and_remembered)
 	ck_assert_str_eq(fake_take(core), "S 0+0 0; ");
 	ck_assert(!has_cookie());
 	ck_assert_uint_eq(core->stack.stats.fastopen_active_fail, 1);
+	ck_assert_uint_eq(c->fastopen_fail, TCP_FASTOPEN_FAIL_SYN_RTX);
 	/* late, the answer to the first */
 	rx(c, TCP_SYN | TCP_ACK, c->iss + 101, 0, false);
 	ck_assert_str_eq(fake_take(core), "connected; acked 100; ");
