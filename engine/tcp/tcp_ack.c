@@ -163,15 +163,6 @@ static inline void arm(const struct tcp_env *e, struct tcp_ctx *ctx, const struc
 		tcp_timer_arm_rtx(e, ctx);
 }
 
-static inline void grow(const struct tcp_env *e, struct tcp_ctx *ctx, uint32_t delivered)
-{
-	if (!(ctx->flags & TCP_CTX_CWND_LIMITED))
-		return;
-	tcp_cc_acked(e, ctx, delivered);
-	if (seq_ge(ctx->snd_una, ctx->cwnd_lim_seq))
-		ctx->flags &= ~TCP_CTX_CWND_LIMITED;
-}
-
 /*
  * cwnd was not what limited us. In slow start it grows all the same up to twice what was in flight in the last window, so that a
  * sender that pauses at a window just full, or nearly, is not held back by it later (Linux, tcp_is_cwnd_limited() with
@@ -195,12 +186,15 @@ static ETA_COLD void grow_used(
 		ctx->flags2 &= ~TCP_CTX2_CWND_USED;
 }
 
-static inline void grow_any(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *a)
+static inline void grow(const struct tcp_env *e, struct tcp_ctx *ctx, const struct tcp_ack *a)
 {
-	if (ctx->flags & TCP_CTX_CWND_LIMITED)
-		grow(e, ctx, a->delivered);
-	else if (ctx->flags2 & TCP_CTX2_CWND_USED)
+	if (ctx->flags & TCP_CTX_CWND_LIMITED) {
+		tcp_cc_acked(e, ctx, a->delivered);
+		if (seq_ge(ctx->snd_una, ctx->cwnd_lim_seq))
+			ctx->flags &= ~TCP_CTX_CWND_LIMITED;
+	} else if (ctx->flags2 & TCP_CTX2_CWND_USED) {
 		grow_used(e, ctx, a);
+	}
 }
 
 /*
@@ -220,7 +214,7 @@ static __attribute__((noinline)) void ack_heard(
 		sample_rtt(e, ctx, &a);
 	tcp_cc_ack(e, ctx, &a);
 	if (!tcp_cc_control(e, ctx, &a))
-		grow_any(e, ctx, &a);
+		grow(e, ctx, &a);
 	if (ctx->flags2 & TCP_CTX2_PACED)
 		tcp_pace_update(ctx);
 	arm(e, ctx, &a);
@@ -271,7 +265,7 @@ static void conclude(const struct tcp_env *e, struct tcp_ctx *ctx, struct tcp_ac
 		/* Without SACK each partial ACK sends one segment again (RFC 6582 3.2 step 3). */
 		tcp_prr_ack(ctx, a, !(ctx->flags & TCP_CTX_SACK) && a->lost ? ctx->mss : 0);
 	else if (a->flags & TCP_ACK_UNA)
-		grow_any(e, ctx, a);
+		grow(e, ctx, a);
 	if (ctx->flags2 & TCP_CTX2_PACED)
 		tcp_pace_update(ctx);
 	if (a->flags & TCP_ACK_UNA)
