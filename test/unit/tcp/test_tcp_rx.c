@@ -66,6 +66,19 @@ START_TEST(tcp_rx__second_full_segment_is_acked_at_once)
 }
 END_TEST
 
+/* Four segments at rcv_nxt that the port has put together. */
+static void rx_superframe(void)
+{
+	fake_rx_seg(core, ctx,
+			(struct tcp_seg){.seq = ctx->rcv_nxt,
+					.ack = ctx->snd_una,
+					.flags = TCP_ACK,
+					.len = 5840,
+					.segs = 4,
+					.wnd = 100});
+	fake_flush(core);
+}
+
 START_TEST(tcp_rx__superframe_counts_as_its_segments)
 {
 	open_new();
@@ -92,14 +105,7 @@ START_TEST(tcp_rx__superframe_is_acked_twice_while_segments_are_lost)
 	fake_rx(core, ctx, TCP_ACK, 1, 1, 1460);
 	fake_flush(core);
 	fake_take(core);
-	fake_rx_seg(core, ctx,
-			(struct tcp_seg){.seq = ctx->rcv_nxt,
-					.ack = ctx->snd_una,
-					.flags = TCP_ACK,
-					.len = 5840,
-					.segs = 4,
-					.wnd = 100});
-	fake_flush(core);
+	rx_superframe();
 	ck_assert_str_eq(fake_take(core),
 			"place 2920+5840; readable 8760; A 1+0 5841; A 1+0 8761; ");
 	fake_free(core);
@@ -110,14 +116,7 @@ END_TEST
 START_TEST(tcp_rx__superframe_at_the_start_is_acked_once)
 {
 	open_new();
-	fake_rx_seg(core, ctx,
-			(struct tcp_seg){.seq = ctx->rcv_nxt,
-					.ack = ctx->snd_una,
-					.flags = TCP_ACK,
-					.len = 5840,
-					.segs = 4,
-					.wnd = 100});
-	fake_flush(core);
+	rx_superframe();
 	ck_assert_str_eq(fake_take(core), "place 0+5840; readable 5840; A 1+0 5841; ");
 	fake_free(core);
 }
